@@ -1,0 +1,1 @@
+"""The door: Envoy's configuration, generated from the protos and the service list."""

@@ -1,0 +1,221 @@
+import datetime
+
+from buf.validate import validate_pb2 as _validate_pb2
+from eil.common.v1 import access_pb2 as _access_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ActRequest(_message.Message):
+    __slots__ = ("goal", "constraints", "current_state", "source", "horizon_s", "mode", "request_id")
+    GOAL_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_STATE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_S_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    goal: str
+    constraints: Constraints
+    current_state: CurrentState
+    source: str
+    horizon_s: float
+    mode: str
+    request_id: str
+    def __init__(self, goal: _Optional[str] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., current_state: _Optional[_Union[CurrentState, _Mapping]] = ..., source: _Optional[str] = ..., horizon_s: _Optional[float] = ..., mode: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class Constraints(_message.Message):
+    __slots__ = ("max_latency_ms", "min_throughput")
+    MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
+    max_latency_ms: float
+    min_throughput: float
+    def __init__(self, max_latency_ms: _Optional[float] = ..., min_throughput: _Optional[float] = ...) -> None: ...
+
+class CurrentState(_message.Message):
+    __slots__ = ("active_servers", "avg_utilization")
+    ACTIVE_SERVERS_FIELD_NUMBER: _ClassVar[int]
+    AVG_UTILIZATION_FIELD_NUMBER: _ClassVar[int]
+    active_servers: int
+    avg_utilization: float
+    def __init__(self, active_servers: _Optional[int] = ..., avg_utilization: _Optional[float] = ...) -> None: ...
+
+class ActResponse(_message.Message):
+    __slots__ = ("action", "proof", "pft_reward", "prediction_id", "horizon_s", "predicted_state", "alternatives", "reason", "mode", "emitted", "window_start")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    PFT_REWARD_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_S_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_STATE_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    EMITTED_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_START_FIELD_NUMBER: _ClassVar[int]
+    action: Action
+    proof: Checks
+    pft_reward: float
+    prediction_id: str
+    horizon_s: float
+    predicted_state: PredictedState
+    alternatives: _containers.RepeatedCompositeFieldContainer[Alternative]
+    reason: str
+    mode: str
+    emitted: bool
+    window_start: _timestamp_pb2.Timestamp
+    def __init__(self, action: _Optional[_Union[Action, _Mapping]] = ..., proof: _Optional[_Union[Checks, _Mapping]] = ..., pft_reward: _Optional[float] = ..., prediction_id: _Optional[str] = ..., horizon_s: _Optional[float] = ..., predicted_state: _Optional[_Union[PredictedState, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., reason: _Optional[str] = ..., mode: _Optional[str] = ..., emitted: _Optional[bool] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Action(_message.Message):
+    __slots__ = ("type", "target_servers", "expected_energy_savings", "expected_entropy_change")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_SERVERS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_ENERGY_SAVINGS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_ENTROPY_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    target_servers: int
+    expected_energy_savings: float
+    expected_entropy_change: float
+    def __init__(self, type: _Optional[str] = ..., target_servers: _Optional[int] = ..., expected_energy_savings: _Optional[float] = ..., expected_entropy_change: _Optional[float] = ...) -> None: ...
+
+class Checks(_message.Message):
+    __slots__ = ("energy_conservation", "entropy_valid", "feasibility_check", "untested")
+    ENERGY_CONSERVATION_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_VALID_FIELD_NUMBER: _ClassVar[int]
+    FEASIBILITY_CHECK_FIELD_NUMBER: _ClassVar[int]
+    UNTESTED_FIELD_NUMBER: _ClassVar[int]
+    energy_conservation: bool
+    entropy_valid: bool
+    feasibility_check: bool
+    untested: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, energy_conservation: _Optional[bool] = ..., entropy_valid: _Optional[bool] = ..., feasibility_check: _Optional[bool] = ..., untested: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PredictedState(_message.Message):
+    __slots__ = ("energy", "entropy", "energy_low", "energy_high")
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_LOW_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_HIGH_FIELD_NUMBER: _ClassVar[int]
+    energy: float
+    entropy: float
+    energy_low: float
+    energy_high: float
+    def __init__(self, energy: _Optional[float] = ..., entropy: _Optional[float] = ..., energy_low: _Optional[float] = ..., energy_high: _Optional[float] = ...) -> None: ...
+
+class Alternative(_message.Message):
+    __slots__ = ("target_servers", "cost", "energy", "latency_ms", "reason")
+    TARGET_SERVERS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    target_servers: int
+    cost: float
+    energy: float
+    latency_ms: float
+    reason: str
+    def __init__(self, target_servers: _Optional[int] = ..., cost: _Optional[float] = ..., energy: _Optional[float] = ..., latency_ms: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class GetDecisionRequest(_message.Message):
+    __slots__ = ("prediction_id",)
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    prediction_id: str
+    def __init__(self, prediction_id: _Optional[str] = ...) -> None: ...
+
+class GetDecisionResponse(_message.Message):
+    __slots__ = ("decision",)
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    decision: Decision
+    def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+
+class Decision(_message.Message):
+    __slots__ = ("request", "response", "committed", "window_start", "window_end", "baseline_low", "baseline_high", "inputs_digest", "approved_by", "asked_by")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_START_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_END_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_LOW_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_HIGH_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
+    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    request: ActRequest
+    response: ActResponse
+    committed: _timestamp_pb2.Timestamp
+    window_start: _timestamp_pb2.Timestamp
+    window_end: _timestamp_pb2.Timestamp
+    baseline_low: float
+    baseline_high: float
+    inputs_digest: str
+    approved_by: str
+    asked_by: str
+    def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
+
+class ListDecisionsRequest(_message.Message):
+    __slots__ = ("source", "page_size", "page_token")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    page_size: int
+    page_token: str
+    def __init__(self, source: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDecisionsResponse(_message.Message):
+    __slots__ = ("decisions", "next_page_token")
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    decisions: _containers.RepeatedCompositeFieldContainer[Decision]
+    next_page_token: str
+    def __init__(self, decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ApproveDecisionRequest(_message.Message):
+    __slots__ = ("prediction_id",)
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    prediction_id: str
+    def __init__(self, prediction_id: _Optional[str] = ...) -> None: ...
+
+class ApproveDecisionResponse(_message.Message):
+    __slots__ = ("action",)
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    action: Action
+    def __init__(self, action: _Optional[_Union[Action, _Mapping]] = ...) -> None: ...
+
+class SetModeRequest(_message.Message):
+    __slots__ = ("source", "mode")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    mode: str
+    def __init__(self, source: _Optional[str] = ..., mode: _Optional[str] = ...) -> None: ...
+
+class SetModeResponse(_message.Message):
+    __slots__ = ("source", "mode")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    mode: str
+    def __init__(self, source: _Optional[str] = ..., mode: _Optional[str] = ...) -> None: ...
+
+class StreamActionsRequest(_message.Message):
+    __slots__ = ("source",)
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    def __init__(self, source: _Optional[str] = ...) -> None: ...
+
+class StreamActionsResponse(_message.Message):
+    __slots__ = ("source", "prediction_id", "action")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    prediction_id: str
+    action: Action
+    def __init__(self, source: _Optional[str] = ..., prediction_id: _Optional[str] = ..., action: _Optional[_Union[Action, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""The eil command: run the mesh, feed it, look at it."""

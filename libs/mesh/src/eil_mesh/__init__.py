@@ -1,0 +1,1 @@
+"""What every EIL service stands on: server, client, settings, errors, identity, journal and telemetry."""

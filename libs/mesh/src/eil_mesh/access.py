@@ -1,0 +1,65 @@
+"""Who may call what, read from the `access` option beside every method in the protos."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from eil.common.v1 import access_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+PUBLIC = ("/grpc.health.v1.Health/",)
+"""Reachable without a token."""
+AUTHENTICATED = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
+"""Reachable with any token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Access to one method: any of the roles, or any of the services ("*" is every service)."""
+
+    roles: frozenset[str]
+    services: frozenset[str]
+    idempotent: bool
+
+    def allows(self, roles: Iterable[str], service: str | None) -> bool:
+        """Whether a caller with these roles, or this service of the mesh, may call."""
+        held = set(roles)
+        by_role = bool(self.roles) and ("admin" in held or bool(self.roles & held))
+        by_service = service is not None and (service in self.services or "*" in self.services)
+        return by_role or by_service
+
+
+def role_name(role: int) -> str:
+    """`ROLE_VIEWER` → `viewer`, as tokens carry it."""
+    return access_pb2.Role.Name(access_pb2.Role.ValueType(role)).removeprefix("ROLE_").lower()
+
+
+def _access(method: MethodDescriptor) -> Access:
+    options = method.GetOptions()
+    extension: Any = access_pb2.access  # the generated type is that of any extension
+    rule = options.Extensions[extension]
+    return Access(
+        roles=frozenset(role_name(role) for role in rule.roles),
+        services=frozenset(rule.services),
+        idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
+    )
+
+
+def methods(service: ServiceDescriptor) -> Iterator[tuple[str, MethodDescriptor]]:
+    """(`/package.Service/Method`, descriptor) of each method."""
+    for method in service.methods:
+        yield f"/{service.full_name}/{method.name}", method
+
+
+@cache
+def access_of(path: str) -> Access | None:
+    """Access to the method at a gRPC path, or None if the protos do not know it."""
+    service_name, _, method_name = path.removeprefix("/").partition("/")
+    try:
+        service = descriptor_pool.Default().FindServiceByName(service_name)
+    except KeyError:
+        return None
+    method = service.methods_by_name.get(method_name)
+    return _access(method) if method is not None else None

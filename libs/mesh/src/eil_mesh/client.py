@@ -1,0 +1,137 @@
+"""Clients of the mesh's services: one factory, from the service table.
+
+A call carries the caller's token, request id, trace and what is left of its deadline. Retries happen only where the protos declare the
+method idempotent. Headless names are balanced round robin.
+"""
+
+import asyncio
+import importlib
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from opentelemetry import propagate
+
+from eil_mesh.access import access_of, methods
+from eil_mesh.call import current_call
+from eil_mesh.errors import DeadlineExceeded
+from eil_mesh.layers import REQUEST_ID_HEADER, SERVICE_HEADER, TENANT_HEADER
+from eil_mesh.settings import MeshSettings
+from eil_mesh.tls import channel_credentials
+
+Stub = TypeVar("Stub")
+DEADLINE_S = 10.0
+"""Deadline of a call on nobody's behalf."""
+
+
+def service_config(service: ServiceDescriptor) -> str:
+    """gRPC service config: round robin, and retries for the service's idempotent methods alone."""
+    retried = [
+        {"service": service.full_name, "method": method.name}
+        for path, method in methods(service)
+        if (access := access_of(path)) and access.idempotent and not method.server_streaming
+    ]
+    policy = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if retried:
+        config["methodConfig"] = [{"name": retried, "retryPolicy": policy, "waitForReady": True}]
+    return json.dumps(config)
+
+
+def outgoing(service: str) -> grpc.aio.Metadata:
+    """Metadata of a call that goes out from `service` on behalf of the call being served."""
+    carrier: dict[str, str] = {SERVICE_HEADER: service}
+    if call := current_call():
+        carrier[REQUEST_ID_HEADER] = call.request_id
+        if call.authorization:
+            carrier["authorization"] = call.authorization
+        elif call.principal.tenant:
+            carrier[TENANT_HEADER] = call.principal.tenant
+    propagate.inject(carrier)
+    return grpc.aio.Metadata(*carrier.items())
+
+
+def _timeout_s(asked_s: float | None, *, longest_s: float | None) -> float | None:
+    """What is left of the deadline of the call being served, at most what is asked for."""
+    limits = [limit for limit in (asked_s, longest_s) if limit is not None]
+    call = current_call()
+    if call and call.deadline_s is not None:
+        left_s = call.deadline_s - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise DeadlineExceeded("the deadline passed before the next service could be asked")
+        limits.append(left_s)
+    return min(limits, default=None)
+
+
+class _UnaryCarry(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        details = grpc.aio.ClientCallDetails(
+            client_call_details.method,
+            _timeout_s(client_call_details.timeout, longest_s=DEADLINE_S),
+            outgoing(self._service),
+            client_call_details.credentials,
+            client_call_details.wait_for_ready,
+        )
+        return await continuation(details, request)
+
+
+class _StreamCarry(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        details = grpc.aio.ClientCallDetails(
+            client_call_details.method,
+            client_call_details.timeout,
+            outgoing(self._service),
+            client_call_details.credentials,
+            client_call_details.wait_for_ready,
+        )
+        return await continuation(details, request)
+
+
+class Peers:
+    """Channels to the other services, made when first needed."""
+
+    def __init__(self, settings: MeshSettings) -> None:
+        self._settings = settings
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def stub(self, make: Callable[[grpc.aio.Channel], Stub], service: str) -> Stub:
+        """A stub on a service's channel, e.g. `stub(RegimeServiceStub, "regime")`."""
+        if service not in self._channels:
+            self._channels[service] = self._connect(service)
+        return make(self._channels[service])
+
+    def _connect(self, service: str) -> grpc.aio.Channel:
+        contract = importlib.import_module(f"eil.{service}.v1.{service}_pb2").DESCRIPTOR
+        options = [
+            ("grpc.service_config", service_config(contract.services_by_name[f"{service.capitalize()}Service"])),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+        ]
+        interceptors = [_UnaryCarry(self._settings.service), _StreamCarry(self._settings.service)]
+        address = self._settings.peer(service)
+        if self._settings.tls_dir is None:
+            options.append(("grpc.default_authority", "localhost"))
+            return grpc.aio.insecure_channel(address, options, interceptors=interceptors)
+        credentials = channel_credentials(self._settings.tls_dir)
+        return grpc.aio.secure_channel(address, credentials, options, interceptors=interceptors)
+
+    async def close(self) -> None:
+        """Close every channel."""
+        for channel in self._channels.values():
+            await channel.close()

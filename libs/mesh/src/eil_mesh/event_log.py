@@ -1,0 +1,176 @@
+"""The journal as a stream: `EventLog.Subscribe` on one side, `follow` on the other.
+
+A follower handles each event in a transaction of its own store that also records the offset: an event counts once however often it is sent.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import structlog
+from eil.events.v1 import event_log_pb2, event_log_pb2_grpc
+
+from eil_mesh import metrics
+from eil_mesh.call import acting_for, current_call
+from eil_mesh.client import Peers
+from eil_mesh.clock import from_us
+from eil_mesh.errors import Unavailable
+from eil_mesh.journal import Entry, entries
+from eil_mesh.store import Store, Tx
+
+log = structlog.get_logger("eil.events")
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS followed (service TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
+"""
+PAGE = 500
+"""Entries read from the journal, and handled by a follower, at once."""
+
+
+class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
+    """Serves a store's journal."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End every subscription."""
+        self._stopping.set()
+
+    async def Subscribe(  # noqa: N802 - the contract's name
+        self, request: event_log_pb2.SubscribeRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[event_log_pb2.SubscribeResponse]:
+        """Send entries from the offset on, then follow. A user sees one tenant; a service without a tenant sees all."""
+        call = current_call()
+        tenant, topics = call.principal.tenant if call else "", list(request.topics)
+        committed = self._store.watch()
+        try:
+            offset = request.from_offset or await self._store.read(_end) + 1
+            while not self._stopping.is_set():
+                committed.clear()
+                page = await self._store.read(
+                    lambda conn, offset=offset: entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE)
+                )
+                for entry in page:
+                    yield event_log_pb2.SubscribeResponse(event=_event(entry))
+                metrics.EVENTS_SENT.inc(len(page))
+                if page:
+                    offset = page[-1].offset + 1
+                else:
+                    await self._wait(committed)
+        finally:
+            self._store.unwatch(committed)
+        raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)
+
+    async def _wait(self, committed: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(committed.wait()), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def _end(conn: sqlite3.Connection) -> int:
+    return conn.execute("SELECT coalesce(max(offset), 0) FROM journal").fetchone()[0]
+
+
+def _event(entry: Entry) -> event_log_pb2.Event:
+    return event_log_pb2.Event(
+        offset=entry.offset,
+        time=from_us(entry.time_us),
+        tenant=entry.tenant,
+        topic=entry.topic,
+        key=entry.key,
+        payload=entry.payload or b"",
+        hash=entry.hash,
+    )
+
+
+async def follow(
+    peers: Peers,
+    store: Store,
+    me: str,
+    service: str,
+    topics: Sequence[str],
+    handle: Callable[[Tx, event_log_pb2.Event], None],
+) -> None:
+    """Follow another service's journal for ever, from where this store left it, reconnecting with back-off.
+
+    Args:
+        peers: channels.
+        store: where offsets stand; its schema must contain `event_log.SCHEMA`.
+        me: name of the following service.
+        service: name of the followed service.
+        topics: topics wanted.
+        handle: applied to each event inside a transaction; it must not raise for events that it does not understand.
+    """
+    stub = peers.stub(event_log_pb2_grpc.EventLogServiceStub, service)
+    pause_s = 0.2
+    while True:
+        offset = await store.read(lambda conn: _followed(conn, service))
+        received: asyncio.Queue[event_log_pb2.Event] = asyncio.Queue(PAGE)
+        request = event_log_pb2.SubscribeRequest(from_offset=offset + 1, topics=topics)
+        with acting_for(me, ""):
+            reader = asyncio.create_task(_receive(stub, request, received))
+        try:
+            while not (reader.done() and received.empty()):
+                if page := await _page(received, reader):
+                    await store.write(lambda tx, page=page: _apply(tx, service, page, handle))
+                    metrics.EVENTS_FOLLOWED.labels(service).inc(len(page))
+                    pause_s = 0.2
+            await reader
+        except grpc.aio.AioRpcError as error:
+            log.info("subscription ended", service=service, code=error.code().name)
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
+                await reader
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, 5.0)
+
+
+async def _receive(
+    stub: event_log_pb2_grpc.EventLogServiceStub,
+    request: event_log_pb2.SubscribeRequest,
+    received: asyncio.Queue[event_log_pb2.Event],
+) -> None:
+    stream: Any = stub.Subscribe(request)  # the generated types know the synchronous iterator alone
+    async for response in stream:
+        await received.put(response.event)
+
+
+async def _page(received: asyncio.Queue[event_log_pb2.Event], reader: asyncio.Task[None]) -> list[event_log_pb2.Event]:
+    """Everything that has arrived, waiting for the first; empty if the subscription ended."""
+    first = asyncio.create_task(received.get())
+    await asyncio.wait([first, reader], return_when=asyncio.FIRST_COMPLETED)
+    if not first.done():
+        first.cancel()
+        with suppress(asyncio.CancelledError):
+            await first
+        return []
+    page = [first.result()]
+    while len(page) < PAGE and not received.empty():
+        page.append(received.get_nowait())
+    return page
+
+
+def _followed(conn: sqlite3.Connection, service: str) -> int:
+    row = conn.execute("SELECT offset FROM followed WHERE service = ?", (service,)).fetchone()
+    return row[0] if row else 0
+
+
+def _apply(
+    tx: Tx, service: str, page: Sequence[event_log_pb2.Event], handle: Callable[[Tx, event_log_pb2.Event], None]
+) -> None:
+    known = _followed(tx.conn, service)
+    for event in page:
+        if event.offset > known:
+            handle(tx, event)
+    tx.conn.execute(
+        "INSERT INTO followed VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET offset = excluded.offset",
+        (service, max(known, page[-1].offset)),
+    )

@@ -1,0 +1,120 @@
+"""The append-only journal of a service: outbox of its events and audit chain in one table.
+
+Entry n carries hash_n = SHA-256(hash_{n-1} ‖ n ‖ time ‖ tenant ‖ topic ‖ key ‖ digest), each part with its length, where digest =
+SHA-256(salt ‖ payload): a payload may be erased later while its salted digest keeps the chain whole. hash_0 is 32 zero bytes.
+"""
+
+import hashlib
+import secrets
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS journal (
+  offset INTEGER PRIMARY KEY,
+  time_us INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  key TEXT NOT NULL,
+  payload BLOB,
+  salt BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  hash BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS journal_stands BEFORE DELETE ON journal
+  BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS journal_holds BEFORE UPDATE OF offset, time_us, tenant, topic, key, digest, hash ON journal
+  BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+"""
+
+GENESIS = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest entry: where the chain stands."""
+
+    offset: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as it stands in the table; `payload` is None once erased."""
+
+    offset: int
+    time_us: int
+    tenant: str
+    topic: str
+    key: str
+    payload: bytes | None
+    salt: bytes
+    digest: bytes
+    hash: bytes
+
+
+def chain_hash(previous: bytes, offset: int, time_us: int, tenant: str, topic: str, key: str, digest: bytes) -> bytes:
+    """Hash of an entry; see the module's docstring."""
+    h = hashlib.sha256(previous)
+    h.update(struct.pack(">QQ", offset, time_us))
+    for part in (tenant.encode(), topic.encode(), key.encode(), digest):
+        h.update(struct.pack(">I", len(part)))
+        h.update(part)
+    return h.digest()
+
+
+class Journal:
+    """Appends to the journal inside the caller's transaction. `head` is the chain's end as this transaction sees it."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        row = conn.execute("SELECT offset, hash FROM journal ORDER BY offset DESC LIMIT 1").fetchone()
+        self.head = Head(row[0], row[1]) if row else Head(0, GENESIS)
+
+    def append(self, time_us: int, tenant: str, topic: str, key: str, message: Message) -> int:
+        """Append one fact; returns its offset."""
+        payload, salt = message.SerializeToString(deterministic=True), secrets.token_bytes(16)
+        digest = hashlib.sha256(salt + payload).digest()
+        offset = self.head.offset + 1
+        entry_hash = chain_hash(self.head.hash, offset, time_us, tenant, topic, key, digest)
+        self._conn.execute(
+            "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)",
+            (offset, time_us, tenant, topic, key, payload, salt, digest, entry_hash),
+        )
+        self.head = Head(offset, entry_hash)
+        return offset
+
+
+def entries(
+    conn: sqlite3.Connection, from_offset: int, *, tenant: str = "", topics: Sequence[str] = (), limit: int = 500
+) -> list[Entry]:
+    """Entries from an offset on, oldest first, of one tenant and some topics where these are given."""
+    where, values = "offset >= ?", [from_offset]
+    parameters: list[object] = list(values)
+    if tenant:
+        where += " AND tenant = ?"
+        parameters.append(tenant)
+    if topics:
+        where += f" AND topic IN ({','.join('?' * len(topics))})"
+        parameters.extend(topics)
+    rows = conn.execute(f"SELECT * FROM journal WHERE {where} ORDER BY offset LIMIT ?", (*parameters, limit))
+    return [Entry(*row) for row in rows]
+
+
+def verify(conn: sqlite3.Connection) -> Iterator[str]:
+    """Walk the whole chain; yields a sentence for every entry that does not hold."""
+    previous, expected = GENESIS, 1
+    for row in conn.execute("SELECT * FROM journal ORDER BY offset"):
+        entry = Entry(*row)
+        if entry.offset != expected:
+            yield f"entries {expected} to {entry.offset - 1} are missing"
+        if entry.payload is not None and hashlib.sha256(entry.salt + entry.payload).digest() != entry.digest:
+            yield f"the payload of entry {entry.offset} was altered"
+        wanted = chain_hash(previous, entry.offset, entry.time_us, entry.tenant, entry.topic, entry.key, entry.digest)
+        if wanted != entry.hash:
+            yield f"the hash of entry {entry.offset} does not follow from the entry before it"
+        previous, expected = entry.hash, entry.offset + 1

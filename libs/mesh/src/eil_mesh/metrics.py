@@ -1,0 +1,59 @@
+"""Every metric of the mesh, by name: define it here before using it."""
+
+import time
+from collections import deque
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("eil_requests_total", "Calls served, by method and gRPC code.", ["method", "code"])
+REQUEST_SECONDS = Histogram(
+    "eil_request_duration_seconds",
+    "Time to serve a call.",
+    ["method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+API_REQUEST_RATE = Gauge("eil_api_request_rate", "Calls served per second over the last minute.")
+SAMPLES = Counter("eil_samples_total", "Rows of telemetry, by what became of them.", ["outcome"])
+SOURCES = Gauge("eil_sources", "Sources known to this process.")
+CONSERVATION_ERROR = Histogram(
+    "eil_energy_conservation_error",
+    "First-law residual |r| of measured windows with an identified thermal node, share of the energy in.",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+)
+ENTROPY_COHERENCE = Gauge("eil_entropy_coherence_ratio", "Share of measured windows in which the second law held.")
+REGIME_TRANSITIONS = Counter("eil_regime_transitions", "Regime shifts found.")
+DECISION_LATENCY_MS = Histogram(
+    "eil_decision_latency_ms",
+    "Time from question to committed decision, milliseconds.",
+    buckets=(1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000),
+)
+DECISIONS = Counter("eil_decisions_total", "Decisions committed, by action.", ["action"])
+PROOFS = Counter("eil_proofs_total", "Verdicts given, by outcome.", ["outcome"])
+PROOF_VALIDATION_RATE = Gauge("eil_proof_validation_rate", "Share of measured verdicts that are valid.")
+PFT_MINTED = Counter("eil_pft_minted", "PFT minted by proofs.")
+LEDGER_ENTRIES = Counter("eil_ledger_entries_total", "Ledger entries written, by kind.", ["kind"])
+INFERENCE_STEPS = Counter("eil_inference_steps_total", "Inference steps metered.", ["service"])
+EVENTS_SENT = Counter("eil_events_sent_total", "Journal entries sent to subscribers.")
+EVENTS_FOLLOWED = Counter("eil_events_followed_total", "Events taken from another service's journal.", ["service"])
+JOURNAL_OFFSET = Gauge("eil_journal_offset", "Offset of the newest journal entry.")
+ANCHORED_OFFSET = Gauge("eil_journal_anchored_offset", "Offset of the newest entry under a signed head.")
+
+_RATE_WINDOW_S = 60.0
+_served: deque[float] = deque(maxlen=100_000)
+
+
+def count_request(method: str, code: str, seconds: float) -> None:
+    """Count one served call."""
+    REQUESTS.labels(method, code).inc()
+    REQUEST_SECONDS.labels(method).observe(seconds)
+    _served.append(time.monotonic())
+
+
+def _request_rate() -> float:
+    horizon = time.monotonic() - _RATE_WINDOW_S
+    while _served and _served[0] < horizon:
+        _served.popleft()
+    return len(_served) / _RATE_WINDOW_S
+
+
+API_REQUEST_RATE.set_function(_request_rate)

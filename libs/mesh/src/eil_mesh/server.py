@@ -1,0 +1,163 @@
+"""`serve()`: what every service's main calls. Settings, logs, metrics, interceptors, health, reflection, journal, drain."""
+
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import grpc
+import structlog
+import uvloop
+from eil.events.v1 import event_log_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from eil_mesh import event_log, telemetry
+from eil_mesh.anchor import anchor, signing_key
+from eil_mesh.client import Peers
+from eil_mesh.clock import Clock, SystemClock
+from eil_mesh.identity import TokenVerifier
+from eil_mesh.layers import Guard, Layers
+from eil_mesh.settings import MeshSettings, load_settings
+from eil_mesh.store import Store
+from eil_mesh.tls import server_credentials
+
+log = structlog.get_logger("eil.server")
+S = TypeVar("S", bound=MeshSettings)
+MAX_MESSAGE = 64 * 1024 * 1024
+
+
+class Mesh(Generic[S]):
+    """What a service's `build` gets: settings, clock, peers, and where to add servicers and background work."""
+
+    def __init__(self, settings: S, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.peers = Peers(settings)
+        self.verifier = TokenVerifier(
+            settings.state / settings.jwks,
+            settings.jwt_issuer,
+            settings.jwt_audience,
+            now_s=lambda: clock.now_us() / 1e6,
+        )
+        guard = Guard(self.verifier, settings.tls_dir is not None, settings.deadline_s)
+        self.server = grpc.aio.server(
+            interceptors=[Layers(guard)],
+            options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 1)],
+            maximum_concurrent_rpcs=4096,
+        )
+        self._stores: list[Store] = []
+        self._logs: list[event_log.EventLog] = []
+        self._interfaces = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+        self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._health = HealthServicer()
+
+    def add(self, interface: str, register: Callable[[Any, grpc.aio.Server], None], servicer: Any) -> None:
+        """Serve an interface: `add("eil.regime.v1.RegimeService", add_RegimeServiceServicer_to_server, RegimeService(…))`."""
+        register(servicer, self.server)
+        self._interfaces.append(interface)
+
+    def store(self, schema: str, *, durable: bool = True) -> Store:
+        """Open the service's state, serve its journal and anchor its heads."""
+        settings = self.settings
+        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = Store(settings.state / f"{settings.service}.db", event_log.SCHEMA + schema, self.clock, durable=durable)
+        served = event_log.EventLog(store)
+        self.add("eil.events.v1.EventLogService", event_log_pb2_grpc.add_EventLogServiceServicer_to_server, served)
+        self._stores.append(store)
+        self._logs.append(served)
+        key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
+        self.background(lambda: anchor(store, self.peers, self.clock, settings.service, key, settings.anchor_s))
+        return store
+
+    def background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` from start to drain; if it fails the process ends, to be started anew."""
+        self._background.append(work)
+
+    async def start(self) -> None:
+        """Serve. Health turns SERVING last."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
+        reflection.enable_server_reflection([*self._interfaces, reflection.SERVICE_NAME], self.server)
+        address = self.settings.address()
+        if address.startswith("unix:"):
+            Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+        if self.settings.tls_dir is None:
+            self.server.add_insecure_port(address)
+        else:
+            self.server.add_secure_port(address, server_credentials(self.settings.tls_dir))
+        await self.server.start()
+        self._tasks = [asyncio.create_task(work()) for work in self._background]
+        for name in ["", *self._interfaces]:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Wait until `stop` is set or background work fails; then drain.
+
+        Raises:
+            Exception: what the background work raised.
+        """
+        waiting = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        await self.drain()
+        for task in done - {waiting}:
+            task.result()
+
+    async def drain(self) -> None:
+        """Go in the right order: tell load balancers, wait, refuse calls, end background work, flush the state."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self.settings.drain_s)
+        for served in self._logs:
+            served.stop()
+        await self.server.stop(self.settings.grace_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.peers.close()
+        for store in self._stores:
+            store.close()
+
+
+async def _main(settings: S, build: Callable[[Mesh[S]], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    mesh = Mesh(settings, SystemClock())
+    await build(mesh)
+    await mesh.start()
+    log.info("serving", service=settings.service, address=settings.address(), pid=os.getpid())
+    await mesh.run(stop)
+    log.info("stopped", service=settings.service)
+
+
+def serve(kind: type[S], build: Callable[[Mesh[S]], Awaitable[None]]) -> None:
+    """Run a service until SIGTERM.
+
+    Args:
+        kind: the service's settings class; see it for the variables.
+        build: makes the domain objects and adds the servicers.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"eil-{kind.service}",
+        description=f"The {kind.service} service of EIL. Settings are environment variables EIL_{kind.service.upper()}_*.",
+    )
+    parser.add_argument("--print-config", action="store_true", help="print the settings in force as JSON and exit")
+    arguments = parser.parse_args()
+    settings = load_settings(kind)
+    if arguments.print_config:
+        print(settings.model_dump_json(indent=2))
+        return
+    flush = telemetry.start(settings)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, "127.0.0.1")
+    try:
+        uvloop.run(_main(settings, build))
+    finally:
+        flush()

@@ -1,0 +1,35 @@
+"""The service table: who exists, and who may call whom. The one list that gateway, supervisor and clients range over."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the mesh."""
+
+    name: str
+    calls: tuple[str, ...]
+    """Services whose methods it calls (events may flow against this order)."""
+    grpc: bool = True
+    """False for the bridge, which speaks HTTP."""
+
+
+SERVICES: dict[str, Service] = {
+    service.name: service
+    for service in (
+        Service("regime", ()),
+        Service("atlas", ()),
+        Service("economy", ()),
+        Service("nvp", ("atlas", "economy")),
+        Service("diffusion", ("nvp", "atlas", "economy")),
+        Service("decision", ("regime", "nvp", "diffusion", "economy")),
+        Service("proof", ("regime", "decision", "atlas", "economy")),
+        Service("market", ("economy", "proof")),
+        Service(
+            "bridge",
+            ("regime", "atlas", "economy", "nvp", "diffusion", "decision", "proof", "market"),
+            grpc=False,
+        ),
+    )
+}
+"""Every service by name, callees before callers: the order to start in."""

@@ -1,0 +1,70 @@
+"""The error tree on the wire: EilError ⇄ google.rpc.Status."""
+
+import secrets
+
+import grpc
+import structlog
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from eil_mesh.errors import DOMAIN, EilError
+
+DETAILS_KEY = "grpc-status-details-bin"
+log = structlog.get_logger("eil.errors")
+
+
+def to_status(error: EilError, request_id: str) -> status_pb2.Status:
+    """The rich status of an error: ErrorInfo always, BadRequest and RetryInfo where there is something to say."""
+    details: list[any_pb2.Any] = []
+
+    def pack(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> None:
+        packed = any_pb2.Any()
+        packed.Pack(message)
+        details.append(packed)
+
+    pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={"request_id": request_id}))
+    if error.violations:
+        pack(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+                    for field, description in error.violations.items()
+                ]
+            )
+        )
+    if error.retry_after_s is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(round(error.retry_after_s * 1000))
+        pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status_pb2.Status(code=code_pb2.Code.Value(error.code), message=error.message, details=details)
+
+
+def internal(error: BaseException) -> EilError:
+    """An opaque error for an unexpected exception, which is logged whole under the id that the caller sees."""
+    error_id = secrets.token_hex(6)
+    log.error("unexpected error", error_id=error_id, exc_info=error)
+    return EilError(f"an unexpected error happened here; report it with error id {error_id}, which stands in the log")
+
+
+async def abort(context: grpc.aio.ServicerContext, error: BaseException, request_id: str) -> None:
+    """End the call with the error's status. A peer's error passes through as the peer said it."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        trailing = [(key, value) for key, value in error.trailing_metadata() or () if key == DETAILS_KEY]
+        await context.abort(error.code(), error.details() or "", tuple(trailing))
+    known = error if isinstance(error, EilError) else internal(error)
+    status = to_status(known, request_id)
+    await context.abort(
+        getattr(grpc.StatusCode, known.code), known.message, ((DETAILS_KEY, status.SerializeToString()),)
+    )
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    """The ErrorInfo reason that a peer gave, or "" if it gave none."""
+    trailing = error.trailing_metadata() if isinstance(error, grpc.aio.AioRpcError) else None
+    for key, value in trailing or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info):
+                    return info.reason
+    return ""

@@ -1,0 +1,204 @@
+"""A service's state: one SQLite file with one writing thread, group commit, and the journal in the same transactions.
+
+Facts and their journal entries are written by functions that run inside the writer's transaction. Everything that waits while a commit
+is under way goes into the next one, so that many callers share one fsync. A function that raises undoes its own work alone.
+"""
+
+import asyncio
+import contextvars
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from eil_mesh.clock import Clock
+from eil_mesh.errors import ResourceExhausted, Unavailable
+from eil_mesh.journal import SCHEMA as JOURNAL_SCHEMA
+from eil_mesh.journal import Journal
+from eil_mesh.requests import SCHEMA as REQUESTS_SCHEMA
+
+T = TypeVar("T")
+log = structlog.get_logger("eil.store")
+QUEUE = 10_000
+"""Writes that may wait; more are refused with RESOURCE_EXHAUSTED."""
+BATCH = 512
+"""Writes that share one commit at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """An open transaction: the connection, the journal and the moment."""
+
+    conn: sqlite3.Connection
+    journal: Journal
+    now_us: int
+
+
+@dataclass(slots=True)
+class _Write:
+    work: Callable[[Tx], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    context: contextvars.Context
+
+
+class Store:
+    """SQLite in WAL mode. Open with `Store(path, …)`, close with `close()`.
+
+    Args:
+        path: the file; it is made at first.
+        schema: statements that make the service's tables if they do not exist.
+        clock: stamps transactions and journal entries.
+        durable: True survives power loss (fsync at each commit); False survives the process, and may lose the last second to power loss.
+    """
+
+    def __init__(self, path: Path, schema: str, clock: Clock, *, durable: bool = True) -> None:
+        self.path, self._clock, self._durable = path, clock, durable
+        self._schema = schema
+        self._queue: queue.Queue[_Write | None] = queue.Queue(QUEUE)
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read")
+        self._local = threading.local()
+        self._watchers: set[asyncio.Event] = set()
+        self._opened: queue.Queue[BaseException | None] = queue.Queue(1)
+        self._closed = False
+        self._writer = threading.Thread(target=self._run, name="store-write", daemon=True)
+        self._writer.start()
+        if error := self._opened.get():
+            raise error
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction and return its result once it is durable.
+
+        Raises:
+            ResourceExhausted: too many writes wait.
+            Unavailable: the store is closed.
+            Exception: whatever `work` raised; its changes are undone.
+        """
+        if self._closed:
+            raise Unavailable("the service is stopping; try again", retry_after_s=1.0)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        try:
+            self._queue.put_nowait(_Write(work, future, loop, contextvars.copy_context()))
+        except queue.Full:
+            raise ResourceExhausted(
+                f"{QUEUE} writes are waiting; slow down and try again", reason="QUEUE_FULL", retry_after_s=0.5
+            ) from None
+        return await future
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a read-only connection beside the writer."""
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        return await loop.run_in_executor(self._readers, lambda: context.run(work, self._reader()))
+
+    def watch(self) -> asyncio.Event:
+        """An event of this loop that is set after every commit that wrote to the journal; give it back with `unwatch`."""
+        event = asyncio.Event()
+        self._watchers.add(event)
+        return event
+
+    def unwatch(self, event: asyncio.Event) -> None:
+        """Stop setting the event."""
+        self._watchers.discard(event)
+
+    def close(self) -> None:
+        """Finish what waits, then close the file."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._writer.join()
+            self._readers.shutdown()
+
+    def _connect(self) -> sqlite3.Connection:
+        conn = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+        conn.row_factory = sqlite3.Row
+        conn.execute("PRAGMA journal_mode=WAL")
+        conn.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+        conn.execute("PRAGMA foreign_keys=ON")
+        return conn
+
+    def _reader(self) -> sqlite3.Connection:
+        if not hasattr(self._local, "conn"):
+            self._local.conn = self._connect()
+            self._local.conn.execute("PRAGMA query_only=ON")
+        return self._local.conn
+
+    def _run(self) -> None:
+        try:
+            conn = self._connect()
+            conn.executescript(JOURNAL_SCHEMA + REQUESTS_SCHEMA + self._schema)
+            journal = Journal(conn)
+        except sqlite3.Error as error:
+            self._opened.put(error)
+            return
+        self._opened.put(None)
+        while batch := self._take():
+            self._commit(conn, journal, batch)
+        conn.close()
+
+    def _take(self) -> list[_Write]:
+        """The next writes, waiting for the first; empty when the store closes."""
+        first = self._queue.get()
+        batch: list[_Write] = []
+        while first is not None:
+            batch.append(first)
+            if len(batch) >= BATCH or self._queue.empty():
+                break
+            first = self._queue.get()
+            if first is None:
+                self._queue.put(None)
+        return batch
+
+    def _commit(self, conn: sqlite3.Connection, journal: Journal, batch: Sequence[_Write]) -> None:
+        results: list[tuple[_Write, Any, BaseException | None]] = []
+        before = journal.head
+        conn.execute("BEGIN IMMEDIATE")
+        for write in batch:
+            head = journal.head
+            conn.execute("SAVEPOINT work")
+            try:
+                tx = Tx(conn, journal, self._clock.now_us())
+                results.append((write, write.context.run(write.work, tx), None))
+                conn.execute("RELEASE work")
+            except BaseException as error:  # the caller gets it: this thread serves everybody else on
+                conn.execute("ROLLBACK TO work")
+                conn.execute("RELEASE work")
+                journal.head = head
+                results.append((write, None, error))
+        try:
+            conn.execute("COMMIT")
+        except sqlite3.Error as error:
+            log.error("commit failed", path=str(self.path), exc_info=error)
+            conn.execute("ROLLBACK")
+            journal.head = before
+            failure = Unavailable(
+                "the state could not be written; nothing was changed; try again", reason="STORE_FAILED"
+            )
+            results = [(write, None, failure) for write, _, _ in results]
+        self._answer(results, wrote=journal.head != before)
+
+    def _answer(self, results: Sequence[tuple[_Write, Any, BaseException | None]], *, wrote: bool) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Write, Any, BaseException | None]]] = {}
+        for result in results:
+            by_loop.setdefault(result[0].loop, []).append(result)
+        for loop, own in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._resolve, own, wrote)
+
+    def _resolve(self, results: Sequence[tuple[_Write, Any, BaseException | None]], wrote: bool) -> None:
+        for write, value, error in results:
+            if write.future.cancelled():
+                continue
+            if error is not None:
+                write.future.set_exception(error)
+            else:
+                write.future.set_result(value)
+        if wrote:
+            for event in self._watchers:
+                event.set()

@@ -1,0 +1,54 @@
+"""Logs with trace and request ids, and traces where a collector is named."""
+
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+
+from eil_mesh.call import current_call
+from eil_mesh.settings import MeshSettings
+
+tracer = trace.get_tracer("eil")
+
+
+def _add_ids(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if call := current_call():
+        event["request_id"] = call.request_id
+        event["tenant"] = call.principal.tenant
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = f"{span.trace_id:032x}"
+    return event
+
+
+def start(settings: MeshSettings) -> Callable[[], None]:
+    """Configure logs and traces; returns what flushes them at the end."""
+    renderer = structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            _add_ids,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks if settings.log_json else structlog.processors.ExceptionRenderer(),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    if not settings.otlp_endpoint:
+        return lambda: None
+    # Imported here: a service without a collector does not pay for the exporter.
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource({"service.name": f"eil-{settings.service}"}))
+    exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=settings.tls_dir is None)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return provider.shutdown
