@@ -3,11 +3,12 @@
 A follower handles each event in a transaction of its own store that also records the offset: an event counts once however often it is sent.
 """
 
+from __future__ import annotations
+
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import grpc
 import structlog
@@ -34,11 +35,6 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._stopping = asyncio.Event()
-
-    def stop(self) -> None:
-        """End every subscription."""
-        self._stopping.set()
 
     async def Subscribe(  # noqa: N802 - the contract's name
         self, request: event_log_pb2.SubscribeRequest, context: grpc.aio.ServicerContext
@@ -49,8 +45,10 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
         committed = self._store.watch()
         try:
             offset = request.from_offset or await self._store.read(_end) + 1
-            while not self._stopping.is_set():
+            while True:
                 committed.clear()
+                if self._store.released:
+                    break
                 page = await self._store.read(
                     lambda conn, offset=offset: entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE)
                 )
@@ -60,18 +58,10 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
                 if page:
                     offset = page[-1].offset + 1
                 else:
-                    await self._wait(committed)
+                    await committed.wait()
         finally:
             self._store.unwatch(committed)
         raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)
-
-    async def _wait(self, committed: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(committed.wait()), asyncio.ensure_future(self._stopping.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 def _end(conn: sqlite3.Connection) -> int:
@@ -134,12 +124,11 @@ async def follow(
 
 
 async def _receive(
-    stub: event_log_pb2_grpc.EventLogServiceStub,
+    stub: event_log_pb2_grpc.EventLogServiceAsyncStub,
     request: event_log_pb2.SubscribeRequest,
     received: asyncio.Queue[event_log_pb2.Event],
 ) -> None:
-    stream: Any = stub.Subscribe(request)  # the generated types know the synchronous iterator alone
-    async for response in stream:
+    async for response in stub.Subscribe(request):
         await received.put(response.event)
 
 

@@ -5,7 +5,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -52,7 +51,6 @@ class Mesh(Generic[S]):
             maximum_concurrent_rpcs=4096,
         )
         self._stores: list[Store] = []
-        self._logs: list[event_log.EventLog] = []
         self._interfaces = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,10 +66,12 @@ class Mesh(Generic[S]):
         settings = self.settings
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = Store(settings.state / f"{settings.service}.db", event_log.SCHEMA + schema, self.clock, durable=durable)
-        served = event_log.EventLog(store)
-        self.add("eil.events.v1.EventLogService", event_log_pb2_grpc.add_EventLogServiceServicer_to_server, served)
+        self.add(
+            "eil.events.v1.EventLogService",
+            event_log_pb2_grpc.add_EventLogServiceServicer_to_server,
+            event_log.EventLog(store),
+        )
         self._stores.append(store)
-        self._logs.append(served)
         key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
         self.background(lambda: anchor(store, self.peers, self.clock, settings.service, key, settings.anchor_s))
         return store
@@ -85,8 +85,6 @@ class Mesh(Generic[S]):
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
         reflection.enable_server_reflection([*self._interfaces, reflection.SERVICE_NAME], self.server)
         address = self.settings.address()
-        if address.startswith("unix:"):
-            Path(address.removeprefix("unix:")).unlink(missing_ok=True)
         if self.settings.tls_dir is None:
             self.server.add_insecure_port(address)
         else:
@@ -113,8 +111,8 @@ class Mesh(Generic[S]):
         """Go in the right order: tell load balancers, wait, refuse calls, end background work, flush the state."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self.settings.drain_s)
-        for served in self._logs:
-            served.stop()
+        for store in self._stores:
+            store.release()
         await self.server.stop(self.settings.grace_s)
         for task in self._tasks:
             task.cancel()

@@ -67,6 +67,7 @@ class Store:
         self._watchers: set[asyncio.Event] = set()
         self._opened: queue.Queue[BaseException | None] = queue.Queue(1)
         self._closed = False
+        self.released = False
         self._writer = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._writer.start()
         if error := self._opened.get():
@@ -98,7 +99,10 @@ class Store:
         return await loop.run_in_executor(self._readers, lambda: context.run(work, self._reader()))
 
     def watch(self) -> asyncio.Event:
-        """An event of this loop that is set after every commit that wrote to the journal; give it back with `unwatch`."""
+        """An event that is set after every commit that wrote to the journal, and at the end; give it back with `unwatch`.
+
+        Clear it, leave if the store is `released`, read, and wait: in this order nothing is missed.
+        """
         event = asyncio.Event()
         self._watchers.add(event)
         return event
@@ -106,6 +110,12 @@ class Store:
     def unwatch(self, event: asyncio.Event) -> None:
         """Stop setting the event."""
         self._watchers.discard(event)
+
+    def release(self) -> None:
+        """Wake every watcher for the last time: the service stops."""
+        self.released = True
+        for event in self._watchers:
+            event.set()
 
     def close(self) -> None:
         """Finish what waits, then close the file."""

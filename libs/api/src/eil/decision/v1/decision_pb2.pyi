@@ -135,7 +135,7 @@ class GetDecisionResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("request", "response", "committed", "window_start", "window_end", "baseline_low", "baseline_high", "inputs_digest", "approved_by", "asked_by")
+    __slots__ = ("request", "response", "committed", "window_start", "window_end", "baseline_low", "baseline_high", "inputs_digest", "approved_by", "asked_by", "may_mint")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +146,7 @@ class Decision(_message.Message):
     INPUTS_DIGEST_FIELD_NUMBER: _ClassVar[int]
     APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
     ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    MAY_MINT_FIELD_NUMBER: _ClassVar[int]
     request: ActRequest
     response: ActResponse
     committed: _timestamp_pb2.Timestamp
@@ -156,7 +157,8 @@ class Decision(_message.Message):
     inputs_digest: str
     approved_by: str
     asked_by: str
-    def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
+    may_mint: bool
+    def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ..., may_mint: _Optional[bool] = ...) -> None: ...
 
 class ListDecisionsRequest(_message.Message):
     __slots__ = ("source", "page_size", "page_token")

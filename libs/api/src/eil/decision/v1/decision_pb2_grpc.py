@@ -73,7 +73,8 @@ class DecisionServiceServicer:
 
     def Act(self, request, context):
         """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
-        NOT_FOUND if the named source never sent a sample; FAILED_PRECONDITION with reason INFEASIBLE if no action keeps the constraints.
+        Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
+        NOT_FOUND if the named source never sent a sample.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

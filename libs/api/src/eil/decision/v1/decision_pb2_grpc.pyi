@@ -35,7 +35,8 @@ class DecisionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DecisionServiceAsyncStub: ...
     Act: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ActRequest, _decision_pb2.ActResponse]
     """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
-    NOT_FOUND if the named source never sent a sample; FAILED_PRECONDITION with reason INFEASIBLE if no action keeps the constraints.
+    Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
+    NOT_FOUND if the named source never sent a sample.
     """
     GetDecision: _grpc.UnaryUnaryMultiCallable[_decision_pb2.GetDecisionRequest, _decision_pb2.GetDecisionResponse]
     """A decision with its committed prediction. NOT_FOUND if it was never issued to this tenant."""
@@ -55,7 +56,8 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Act: _aio.UnaryUnaryMultiCallable[_decision_pb2.ActRequest, _decision_pb2.ActResponse]  # type: ignore[assignment]
     """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
-    NOT_FOUND if the named source never sent a sample; FAILED_PRECONDITION with reason INFEASIBLE if no action keeps the constraints.
+    Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
+    NOT_FOUND if the named source never sent a sample.
     """
     GetDecision: _aio.UnaryUnaryMultiCallable[_decision_pb2.GetDecisionRequest, _decision_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """A decision with its committed prediction. NOT_FOUND if it was never issued to this tenant."""
@@ -78,7 +80,8 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.ActResponse, _abc.Awaitable[_decision_pb2.ActResponse]]:
         """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
-        NOT_FOUND if the named source never sent a sample; FAILED_PRECONDITION with reason INFEASIBLE if no action keeps the constraints.
+        Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
+        NOT_FOUND if the named source never sent a sample.
         """
 
     @_abc_1.abstractmethod

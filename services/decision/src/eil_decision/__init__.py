@@ -1,0 +1,1 @@
+"""Actions: enumerated, predicted, priced, constrained, committed."""

@@ -1,0 +1,3 @@
+from eil_decision.main import main
+
+main()

@@ -1,0 +1,90 @@
+"""Tables of the decision service: committed decisions and the modes of sources."""
+
+import sqlite3
+
+from eil.decision.v1 import decision_pb2
+from eil_mesh.clock import to_us
+from eil_mesh.store import Tx
+
+ACTIONS_TOPIC = "eil.act.actions"
+MODES = ("observe", "advise", "approve", "auto")
+"""How far the mesh may go, least first."""
+NEW_SOURCE_MODE = "advise"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS decisions (
+  seq INTEGER PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  source TEXT NOT NULL,
+  window_start_us INTEGER NOT NULL,
+  window_end_us INTEGER NOT NULL,
+  may_mint INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  UNIQUE (tenant, id)
+) STRICT;
+CREATE INDEX IF NOT EXISTS decisions_by_source ON decisions (tenant, source, may_mint, window_end_us);
+CREATE TABLE IF NOT EXISTS modes (
+  tenant TEXT NOT NULL,
+  source TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  PRIMARY KEY (tenant, source)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def mode_of(conn: sqlite3.Connection, tenant: str, source: str) -> str:
+    """The mode in force for a source."""
+    row = conn.execute("SELECT mode FROM modes WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
+    return row[0] if row else NEW_SOURCE_MODE
+
+
+def overlaps_minting(conn: sqlite3.Connection, tenant: str, source: str, start_us: int) -> bool:
+    """Whether an earlier prediction of the source that may mint ends after `start_us`."""
+    row = conn.execute(
+        "SELECT 1 FROM decisions WHERE tenant = ? AND source = ? AND may_mint = 1 AND window_end_us > ? LIMIT 1",
+        (tenant, source, start_us),
+    ).fetchone()
+    return row is not None
+
+
+def commit(tx: Tx, tenant: str, decision: decision_pb2.Decision) -> None:
+    """Store a decision and commit it to the journal."""
+    tx.conn.execute(
+        "INSERT INTO decisions (tenant, id, source, window_start_us, window_end_us, may_mint, body) VALUES (?,?,?,?,?,?,?)",
+        (
+            tenant,
+            decision.response.prediction_id,
+            decision.request.source,
+            to_us(decision.window_start),
+            to_us(decision.window_end),
+            decision.may_mint,
+            decision.SerializeToString(),
+        ),
+    )
+    tx.journal.append(tx.now_us, tenant, ACTIONS_TOPIC, decision.request.source, decision)
+
+
+def replace_body(tx: Tx, tenant: str, decision: decision_pb2.Decision) -> None:
+    """Store what an approval added; the prediction itself stands."""
+    tx.conn.execute(
+        "UPDATE decisions SET body = ? WHERE tenant = ? AND id = ?",
+        (decision.SerializeToString(), tenant, decision.response.prediction_id),
+    )
+    tx.journal.append(tx.now_us, tenant, ACTIONS_TOPIC, decision.request.source, decision)
+
+
+def find(conn: sqlite3.Connection, tenant: str, prediction_id: str) -> decision_pb2.Decision | None:
+    """The tenant's decision of that id."""
+    row = conn.execute("SELECT body FROM decisions WHERE tenant = ? AND id = ?", (tenant, prediction_id)).fetchone()
+    return decision_pb2.Decision.FromString(row[0]) if row else None
+
+
+def newest(
+    conn: sqlite3.Connection, tenant: str, source: str, before: int, limit: int
+) -> list[tuple[int, decision_pb2.Decision]]:
+    """Decisions with their sequence numbers, newest first."""
+    rows = conn.execute(
+        "SELECT seq, body FROM decisions WHERE tenant = ? AND (? = '' OR source = ?) AND seq < ? ORDER BY seq DESC LIMIT ?",
+        (tenant, source, source, before, limit),
+    )
+    return [(row[0], decision_pb2.Decision.FromString(row[1])) for row in rows]

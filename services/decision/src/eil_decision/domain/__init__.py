@@ -1,0 +1,1 @@
+"""Pure: plants, candidates, choice. No clock, no I/O."""

@@ -1,0 +1,146 @@
+"""Enumerate the sizes of the fleet, predict, price, keep the constraints, choose."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eil_decision.domain.plant import SAFE_CAP, UTILISATION_CAP, Plant
+
+Z90 = 1.6449
+"""Half-width of a 90 % interval in standard deviations."""
+DEFAULT_AMBIENT_K = 295.0
+MAX_ALTERNATIVES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Mean load over the horizon in fully used servers, with a 90 % interval of the mean and the peak to be planned for."""
+
+    mean: float
+    low: float
+    high: float
+    peak: float
+    source: str
+    """How it was forecast, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is wanted: constraints (None is none) and horizon."""
+
+    horizon_s: float
+    max_latency_ms: float | None
+    min_throughput: float | None
+    irreversibility_weight: float = 1.0
+    """w₃ of the cost; w₁ is 1, and w₂ is 0 because in a steady state T₀·ΔS is ΔE once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A size of the fleet with what would follow from it."""
+
+    servers: int
+    energy_j: float
+    energy_low_j: float
+    energy_high_j: float
+    run_j: float
+    start_j: float
+    latency_ms: float | None
+    """Latency at the peak load that is planned for."""
+    broken: tuple[str, ...]
+    """Constraints that it does not keep, for people."""
+    excess: float
+    """How far it is from keeping them; 0 if it does."""
+    cost_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The winner, doing nothing, the others by cost, and why."""
+
+    chosen: Candidate
+    hold: Candidate
+    others: tuple[Candidate, ...]
+    feasible: bool
+    reason: str
+
+
+def candidates(plant: Plant, load: Load, goal: Goal, now: int, largest: int, rows: float) -> list[Candidate]:
+    """Every size from 1 to the largest seen. `rows` are the telemetry rows in the horizon, over which noise averages out."""
+    hold_run_j = plant.power_w(now, load.mean) * goal.horizon_s
+    return [_candidate(plant, load, goal, now, servers, rows, hold_run_j) for servers in range(1, largest + 1)]
+
+
+def _candidate(
+    plant: Plant, load: Load, goal: Goal, now: int, servers: int, rows: float, hold_run_j: float
+) -> Candidate:
+    horizon_s = goal.horizon_s
+    run_j = plant.power_w(servers, load.mean) * horizon_s
+    start_j = max(servers - now, 0) * plant.start_j
+    law_j = Z90 * plant.power_sd_w(servers, load.mean, rows) * horizon_s
+    below_j = math.hypot(run_j - plant.power_w(servers, load.low) * horizon_s, law_j)
+    above_j = math.hypot(plant.power_w(servers, load.high) * horizon_s - run_j, law_j)
+    energy_j = run_j + start_j
+    broken, excess = _broken(plant, load, goal, servers)
+    return Candidate(
+        servers=servers,
+        energy_j=energy_j,
+        energy_low_j=max(energy_j - below_j, 0.0),
+        energy_high_j=energy_j + above_j,
+        run_j=run_j,
+        start_j=start_j,
+        latency_ms=plant.latency_ms(servers, load.peak),
+        broken=tuple(broken),
+        excess=excess,
+        cost_j=(run_j - hold_run_j) + goal.irreversibility_weight * start_j,
+    )
+
+
+def utilisation_limit(plant: Plant, goal: Goal) -> float:
+    """Highest utilisation that keeps the latency: 1 − S/L_max where the law is known, else a cautious cap."""
+    if goal.max_latency_ms is None:
+        return SAFE_CAP
+    if plant.service_ms is None:
+        return UTILISATION_CAP
+    return min(max(1 - plant.service_ms / goal.max_latency_ms, 0.0), SAFE_CAP)
+
+
+def _broken(plant: Plant, load: Load, goal: Goal, servers: int) -> tuple[list[str], float]:
+    limit = utilisation_limit(plant, goal)
+    peak = load.peak / servers
+    broken: list[str] = []
+    excess = max(peak - limit, 0.0)
+    if excess > 0:
+        broken.append(f"utilisation may reach {peak:.0%}, above the {limit:.0%} that keeps the latency")
+    if goal.min_throughput is not None and plant.capacity is not None:
+        servable = servers * plant.capacity * limit
+        if servable < goal.min_throughput:
+            broken.append(
+                f"serves {servable:.0f}/s within the latency, less than the {goal.min_throughput:.0f}/s wanted"
+            )
+            excess += 1 - servable / goal.min_throughput
+    return broken, excess
+
+
+def choose(found: Sequence[Candidate], now: int) -> Choice:
+    """The cheapest candidate that keeps the constraints, smaller moves first among equals; else the one nearest to keeping them."""
+    by_move = sorted(found, key=lambda c: (c.cost_j, abs(c.servers - now)))
+    hold = next(c for c in found if c.servers == now)
+    keeping = [c for c in by_move if not c.broken]
+    if keeping:
+        chosen = keeping[0]
+        saved_j = hold.energy_j - chosen.energy_j
+        if chosen.servers == now:
+            reason = f"{now} servers are the cheapest that keep the constraints"
+        elif hold.broken:
+            reason = f"{now} servers do not keep the constraints ({hold.broken[0]}); {chosen.servers} are the cheapest that do"
+        else:
+            reason = f"{chosen.servers} servers keep the constraints and use {saved_j:.0f} J less than {now}"
+    else:
+        chosen = min(found, key=lambda c: (c.excess, c.cost_j))
+        reason = (
+            f"no size from 1 to {len(found)} keeps the constraints; {chosen.servers} servers come nearest ({chosen.broken[0]}): "
+            "allow more latency, ask for less throughput, or add servers"
+        )
+    others = tuple(c for c in by_move if c is not chosen)[:MAX_ALTERNATIVES]
+    return Choice(chosen, hold, others, bool(keeping), reason)

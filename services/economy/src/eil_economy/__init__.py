@@ -1,0 +1,1 @@
+"""The exact double-entry ledger of CEU, PFT and MUNT."""

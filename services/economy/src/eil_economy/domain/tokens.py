@@ -1,0 +1,100 @@
+"""Amounts, tokens and names: what may enter the ledger at all."""
+
+from typing import Final
+
+from eil_economy.domain.errors import (
+    AmountNotPositive,
+    AmountTooLarge,
+    InvalidAmount,
+    InvalidName,
+    InvalidTimeout,
+    UnknownToken,
+)
+
+CEU: Final = "CEU"
+"""Compute credit: 1000 inference steps."""
+PFT: Final = "PFT"
+"""Proof token: minted by valid proofs."""
+MUNT: Final = "MUNT"
+"""Model licence."""
+TOKENS: Final = (CEU, PFT, MUNT)
+
+U_PER_TOKEN: Final = 10**6
+"""Balances are integers of 10⁻⁶ token (suffix `_u`)."""
+MAX_AMOUNT_U: Final = 2**62
+"""Bound of one amount and of a token's lifetime issue in a tenant, so that no sum of balances leaves 64 bits."""
+MAX_TIMEOUT_US: Final = 400 * 86_400 * 10**6
+"""A reservation waits at most 400 days: a year of measurement and its lateness."""
+
+OWN_PREFIX: Final = "@"
+"""Names that begin so belong to the ledger: clients cannot take its accounts or foresee its transfer ids."""
+ISSUANCE: Final = "@issuance"
+"""Counter-account of mints and burns; its balance is minus the circulating supply."""
+METERING: Final = "@metering"
+"""Receives the compute credits that leases used up."""
+TREASURY: Final = "@treasury"
+"""The tenant's own account, from which leases are drawn."""
+OWN_ACCOUNTS: Final = frozenset({ISSUANCE, METERING, TREASURY})
+
+MAX_NAME_CHARS: Final = 128
+MAX_TEXT_CHARS: Final = 256
+
+
+def require_amount(amount_u: object, field: str = "amount_u") -> int:
+    """The amount, if it is an integer in 1 … 2**62. Raises InvalidAmount, AmountNotPositive, AmountTooLarge."""
+    if not isinstance(amount_u, int) or isinstance(amount_u, bool):
+        raise InvalidAmount(
+            f"{field} is a {type(amount_u).__name__}: the ledger counts whole millionths of a token; send an integer.",
+            field,
+        )
+    if amount_u <= 0:
+        raise AmountNotPositive(f"{field} is {amount_u}: nothing would move; send at least 1 (10⁻⁶ token).", field)
+    if amount_u > MAX_AMOUNT_U:
+        raise AmountTooLarge(f"{field} is {amount_u}: the ledger's limit is 2**62; split the transfer.", field)
+    return amount_u
+
+
+def require_token(token: str) -> str:
+    """The token, if the ledger keeps it. Raises UnknownToken."""
+    if token not in TOKENS:
+        raise UnknownToken(f"Token {token!r} is not kept here: use one of {', '.join(TOKENS)}.", "token")
+    return token
+
+
+def require_name(name: str, field: str, own: frozenset[str] = frozenset()) -> str:
+    """A name of 1 … 128 characters; names of the ledger's own (`@…`) only if listed in `own`. Raises InvalidName."""
+    if not name or len(name) > MAX_NAME_CHARS:
+        raise InvalidName(f"{field} has {len(name)} characters: give it 1 to {MAX_NAME_CHARS}.", field)
+    if name.startswith(OWN_PREFIX) and name not in own:
+        raise InvalidName(
+            f"{field} {name!r} begins with '@', which marks the ledger's own names: choose another.", field
+        )
+    return name
+
+
+def require_text(text: str, field: str, *, empty: bool = False) -> str:
+    """A recorded text of at most 256 characters. Raises InvalidName."""
+    if (not text and not empty) or len(text) > MAX_TEXT_CHARS:
+        raise InvalidName(
+            f"{field} has {len(text)} characters: it is kept for the auditor; give it {0 if empty else 1} to "
+            f"{MAX_TEXT_CHARS}.",
+            field,
+        )
+    return text
+
+
+def require_timeout(timeout_us: int) -> int:
+    """A reservation's life in 1 µs … 400 days. Raises InvalidTimeout."""
+    if not 0 < timeout_us <= MAX_TIMEOUT_US:
+        raise InvalidTimeout(
+            f"timeout_us is {timeout_us}: a reservation must end by itself; choose 1 to {MAX_TIMEOUT_US} µs.",
+            "timeout_us",
+        )
+    return timeout_us
+
+
+def format_amount(amount_u: int, token: str) -> str:
+    """The amount in whole tokens with six decimals, exactly."""
+    sign = "-" if amount_u < 0 else ""
+    whole, rest = divmod(abs(amount_u), U_PER_TOKEN)
+    return f"{sign}{whole}.{rest:06d} {token}"

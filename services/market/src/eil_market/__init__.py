@@ -1,0 +1,1 @@
+"""Posted prices, quotes and constant-product pools."""

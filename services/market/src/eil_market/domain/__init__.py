@@ -1,0 +1,1 @@
+"""Market mathematics: ``pool`` (exchange in integers), ``pricing`` (posted prices), ``reputation`` (of proofs)."""

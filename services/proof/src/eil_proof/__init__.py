@@ -1,0 +1,1 @@
+"""Proof of energy: committed predictions against measurement."""

@@ -1,0 +1,3 @@
+from eil_proof.main import main
+
+main()

@@ -1,0 +1,36 @@
+"""Wiring of the proof service."""
+
+from eil.decision.v1 import decision_pb2_grpc
+from eil.economy.v1 import economy_pb2_grpc
+from eil.proof.v1 import proof_pb2_grpc
+from eil.regime.v1 import regime_pb2_grpc
+from eil_mesh.event_log import follow
+from eil_mesh.server import Mesh, serve
+
+from eil_proof.judge import Judge
+from eil_proof.minter import Minter
+from eil_proof.service import ProofService
+from eil_proof.settings import ProofSettings
+from eil_proof.settlement import Settlement, note_prediction
+from eil_proof.verdicts import ACTIONS_TOPIC, SCHEMA
+
+
+async def build(mesh: Mesh[ProofSettings]) -> None:
+    settings, peers = mesh.settings, mesh.peers
+    store = mesh.store(SCHEMA)
+    minter = Minter(store, peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy"))
+    judge = Judge(
+        store,
+        peers.stub(regime_pb2_grpc.RegimeServiceStub, "regime"),
+        peers.stub(decision_pb2_grpc.DecisionServiceStub, "decision"),
+        minter,
+        settings.daily_cap_u,
+    )
+    settlement = Settlement(store, judge, minter, settings.settle_every_s)
+    mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, ProofService(store, judge))
+    mesh.background(lambda: follow(peers, store, "proof", "decision", [ACTIONS_TOPIC], note_prediction))
+    mesh.background(settlement.run)
+
+
+def main() -> None:
+    serve(ProofSettings, build)

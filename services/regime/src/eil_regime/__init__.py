@@ -1,0 +1,1 @@
+"""Telemetry in; energy state and operating regime out."""

@@ -1,0 +1,3 @@
+from eil_regime.main import main
+
+main()

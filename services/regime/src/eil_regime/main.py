@@ -1,0 +1,25 @@
+"""Wiring of the regime service."""
+
+from eil.regime.v1 import regime_pb2_grpc
+from eil_mesh.server import Mesh, serve
+
+from eil_regime.ingest import Ingest, Limits
+from eil_regime.samples import SCHEMA
+from eil_regime.service import RegimeService
+from eil_regime.settings import RegimeSettings
+from eil_regime.upkeep import forget_samples, identify_nodes
+
+
+async def build(mesh: Mesh[RegimeSettings]) -> None:
+    settings = mesh.settings
+    # Telemetry may lose its last second to a power loss: no fsync for each batch.
+    store = mesh.store(SCHEMA, durable=False)
+    limits = Limits(settings.window_s, settings.future_s, settings.lateness_s, settings.keep_states_days * 86400)
+    service = RegimeService(store, Ingest(limits), settings.lateness_s)
+    mesh.add("eil.regime.v1.RegimeService", regime_pb2_grpc.add_RegimeServiceServicer_to_server, service)
+    mesh.background(lambda: identify_nodes(store, settings.fit_every_s))
+    mesh.background(lambda: forget_samples(store, mesh.clock, settings.keep_samples_days * 86400))
+
+
+def main() -> None:
+    serve(RegimeSettings, build)

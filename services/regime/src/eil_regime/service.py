@@ -1,0 +1,261 @@
+"""gRPC ⇄ domain of the regime service."""
+
+import math
+import sqlite3
+from collections.abc import Sequence
+
+import grpc
+from eil.regime.v1 import regime_pb2, regime_pb2_grpc
+from eil_mesh import metrics
+from eil_mesh.call import caller
+from eil_mesh.clock import MICROSECONDS, from_us, to_us
+from eil_mesh.errors import InvalidArgument, NotFound, OutOfRange
+from eil_mesh.paging import page_of
+from eil_mesh.requests import remember, replayed
+from eil_mesh.store import Store, Tx
+
+from eil_regime import samples
+from eil_regime.domain.measurement import DEFAULT_U, measure
+from eil_regime.ingest import STATE_CHANNELS, Ingest, Outcome, Refusal, Row
+
+MAX_NAMED_REFUSALS = 100
+MAX_WINDOW_S = 31 * 86400.0
+
+
+class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
+    """See the contract for what each method promises."""
+
+    def __init__(self, store: Store, ingest: Ingest, lateness_s: float) -> None:
+        self._store, self._ingest = store, ingest
+        self._lateness_us = round(lateness_s * MICROSECONDS)
+        self._windows_held, self._windows_judged = 0, 0
+
+    async def Sense(
+        self, request: regime_pb2.SenseRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.SenseResponse:
+        principal = caller()
+        kind = request.context.get("power_kind", "instant")
+        if kind not in ("instant", "mean"):
+            raise InvalidArgument(
+                f"context.power_kind is {kind!r}; it must be `instant` or `mean`",
+                violations={"context[power_kind]": "must be `instant` or `mean`"},
+            )
+        row = Row(to_us(request.timestamp), dict(request.telemetry))
+
+        def take(tx: Tx) -> regime_pb2.SenseResponse:
+            if known := replayed(tx.conn, principal.tenant, request, regime_pb2.SenseResponse):
+                return known
+            outcome = self._ingest.take(tx, principal.tenant, request.source, [row], kind, principal.subject)
+            if outcome.refusals:
+                raise _error(outcome.refusals[0])
+            response = regime_pb2.SenseResponse(
+                status="accepted" if outcome.accepted else "duplicate",
+                energy_state=outcome.state,
+                regime_prediction=outcome.prediction,
+                conflicting=outcome.conflicts,
+            )
+            remember(tx, principal.tenant, request, response)
+            return response
+
+        return await self._store.write(take)
+
+    async def Ingest(
+        self, request: regime_pb2.IngestRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.IngestResponse:
+        principal, rows = caller(), _rows(request)
+
+        def take(tx: Tx) -> regime_pb2.IngestResponse:
+            if known := replayed(tx.conn, principal.tenant, request, regime_pb2.IngestResponse):
+                return known
+            kind = request.power_kind or "instant"
+            outcome = self._ingest.take(tx, principal.tenant, request.source, rows, kind, principal.subject)
+            response = _ingested(outcome)
+            remember(tx, principal.tenant, request, response)
+            return response
+
+        return await self._store.write(take)
+
+    async def GetStatus(
+        self, request: regime_pb2.GetStatusRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.GetStatusResponse:
+        tenant = caller().tenant
+        if request.source:
+            source = await self._source(tenant, request.source)
+            return regime_pb2.GetStatusResponse(sources=[_status(source)])
+        size, after = page_of(request)
+        found = await self._store.read(lambda conn: samples.list_sources(conn, tenant, after, size))
+        return regime_pb2.GetStatusResponse(
+            sources=[_status(source) for source in found],
+            next_page_token=found[-1].name if len(found) == size else "",
+        )
+
+    async def ListShifts(
+        self, request: regime_pb2.ListShiftsRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.ListShiftsResponse:
+        tenant = caller().tenant
+        size, after = page_of(request)
+        before = int(after) if after.isdigit() else 2**62
+        rows = await self._store.read(lambda conn: _shifts(conn, tenant, request.source, before, size))
+        return regime_pb2.ListShiftsResponse(
+            shifts=[regime_pb2.RegimeShift.FromString(row[1]) for row in rows],
+            next_page_token=str(rows[-1][0]) if len(rows) == size else "",
+        )
+
+    async def Measure(
+        self, request: regime_pb2.MeasureRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.MeasureResponse:
+        start_us, end_us = to_us(request.start), to_us(request.end)
+        if not 0 < end_us - start_us <= MAX_WINDOW_S * MICROSECONDS:
+            raise InvalidArgument(
+                f"the window must end after it starts and last at most {MAX_WINDOW_S / 86400:.0f} days",
+                violations={"end": "must be after start"},
+            )
+        after_us = to_us(request.received_after) if request.HasField("received_after") else 0
+        source = await self._source(caller().tenant, request.source)
+        response = await self._store.read(lambda conn: self._measured(conn, source, start_us, end_us, after_us))
+        self._observe(response.checks)
+        return response
+
+    async def GetHistory(
+        self, request: regime_pb2.GetHistoryRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.GetHistoryResponse:
+        source = await self._source(caller().tenant, request.source)
+        rows = request.rows or 512
+        times, columns = await self._store.read(lambda conn: samples.newest_rows(conn, source, rows))
+        return regime_pb2.GetHistoryResponse(
+            timestamps=[from_us(time) for time in times],
+            columns=[regime_pb2.Column(name=name, values=values) for name, values in columns.items()],
+            power_kind=source.power_kind,
+            kind=source.kind,
+            power_uncertainty=source.power_u or DEFAULT_U[source.kind],
+            energy_state=regime_pb2.EnergyState.FromString(source.state or b""),
+        )
+
+    async def PutSource(
+        self, request: regime_pb2.PutSourceRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.PutSourceResponse:
+        principal = caller()
+        if request.kind == "metered" and not request.credential:
+            raise InvalidArgument(
+                "a metered source needs `credential`: the token subject that alone may send its samples",
+                violations={"credential": "is required for kind `metered`"},
+            )
+
+        def put(tx: Tx) -> regime_pb2.PutSourceResponse:
+            source = samples.open_source(tx.conn, principal.tenant, request.source)
+            tx.conn.execute(
+                "UPDATE sources SET kind=?, credential=?, nameplate_w=?, power_u=? WHERE id=?",
+                (request.kind, request.credential, request.nameplate_w, request.power_uncertainty, source.id),
+            )
+            return regime_pb2.PutSourceResponse(source=request.source, kind=request.kind, credential=request.credential)
+
+        return await self._store.write(put)
+
+    async def _source(self, tenant: str, name: str) -> samples.Source:
+        source = await self._store.read(lambda conn: samples.find_source(conn, tenant, name))
+        if source is None or source.clock_us is None:
+            raise NotFound(
+                f"source {name!r} has never sent a sample; send one to /v1/sense first", reason="SOURCE_UNKNOWN"
+            )
+        return source
+
+    def _measured(
+        self, conn: sqlite3.Connection, source: samples.Source, start_us: int, end_us: int, after_us: int
+    ) -> regime_pb2.MeasureResponse:
+        known = [channel for channel in STATE_CHANNELS if channel in source.channels]
+        channels = samples.window(conn, source, known, start_us, end_us, received_after_us=after_us)
+        clock_us = source.clock_us or 0
+        response = regime_pb2.MeasureResponse(
+            window_s=(end_us - start_us) / MICROSECONDS,
+            complete=clock_us >= end_us,
+            settled=clock_us >= end_us + self._lateness_us,
+            kind=source.kind,
+            clock=from_us(clock_us),
+            checks=regime_pb2.PhysicsChecks(untested=["energy_conservation", "entropy_valid", "feasibility_check"]),
+        )
+        measured = measure(channels, source.facts(), start_us / MICROSECONDS, end_us / MICROSECONDS)
+        if measured is None:
+            return response
+        own, delay_s = samples.provenance(conn, source, measured.channel, start_us, end_us, after_us)
+        response.own_credential, response.largest_delay_s = own, delay_s
+        response.energy, response.energy_uncertainty = measured.energy.energy_j, measured.energy.u_energy_j
+        response.entropy, response.entropy_uncertainty = measured.entropy_j_per_k, measured.u_entropy_j_per_k
+        response.entropy_method, response.power_method = measured.entropy_method, measured.power_method
+        response.covered_s, response.samples = measured.energy.covered_s, measured.samples
+        checks = response.checks
+        del checks.untested[:]
+        checks.untested.extend(measured.untested)
+        law = measured.balance
+        checks.energy_conservation = law is None or not law.contradicted
+        if law is not None and law.residual is not None and law.u_residual is not None:
+            checks.residual, checks.residual_uncertainty = law.residual, law.u_residual
+        checks.entropy_valid = measured.entropy_valid
+        checks.feasibility_check = measured.within_bounds
+        return response
+
+    def _observe(self, checks: regime_pb2.PhysicsChecks) -> None:
+        if "energy_conservation" not in checks.untested:
+            metrics.CONSERVATION_ERROR.observe(abs(checks.residual))
+        if "entropy_valid" not in checks.untested:
+            self._windows_judged += 1
+            self._windows_held += checks.entropy_valid
+            metrics.ENTROPY_COHERENCE.set(self._windows_held / self._windows_judged)
+
+
+def _rows(request: regime_pb2.IngestRequest) -> list[Row]:
+    for column in request.columns:
+        if len(column.values) != len(request.timestamps):
+            raise InvalidArgument(
+                f"column {column.name!r} has {len(column.values)} values for {len(request.timestamps)} timestamps",
+                violations={f"columns[{column.name}]": "must be as long as `timestamps`; NaN is a missing value"},
+            )
+    return [
+        Row(
+            to_us(timestamp),
+            {column.name: column.values[i] for column in request.columns if not math.isnan(column.values[i])},
+        )
+        for i, timestamp in enumerate(request.timestamps)
+    ]
+
+
+def _error(refusal: Refusal) -> InvalidArgument | OutOfRange:
+    if refusal.out_of_range:
+        return OutOfRange(refusal.message, reason=refusal.reason, violations={"timestamp": refusal.message})
+    return InvalidArgument(refusal.message, reason=refusal.reason, violations=refusal.violations)
+
+
+def _ingested(outcome: Outcome) -> regime_pb2.IngestResponse:
+    metrics.SAMPLES.labels("rejected").inc(len(outcome.refusals))
+    return regime_pb2.IngestResponse(
+        accepted=outcome.accepted,
+        duplicates=outcome.duplicates,
+        conflicting=len(outcome.conflicts),
+        rejected=[
+            regime_pb2.RejectedRow(row=refusal.row, reason=refusal.reason, message=refusal.message)
+            for refusal in outcome.refusals[:MAX_NAMED_REFUSALS]
+        ],
+        rejected_count=len(outcome.refusals),
+        energy_state=outcome.state,
+        regime_prediction=outcome.prediction,
+        shifts=outcome.shifts,
+    )
+
+
+def _status(source: samples.Source) -> regime_pb2.SourceStatus:
+    return regime_pb2.SourceStatus(
+        source=source.name,
+        energy_state=regime_pb2.EnergyState.FromString(source.state or b""),
+        regime_prediction=regime_pb2.RegimePrediction.FromString(source.prediction or b""),
+        kind=source.kind,
+        samples=source.samples,
+        shifts=source.shifts,
+        conflicts=source.conflicts,
+    )
+
+
+def _shifts(conn: sqlite3.Connection, tenant: str, name: str, before: int, size: int) -> Sequence[sqlite3.Row]:
+    return conn.execute(
+        "SELECT shifts.id, body FROM shifts JOIN sources ON sources.id = source_id"
+        " WHERE tenant = ? AND (? = '' OR name = ?) AND shifts.id < ? ORDER BY shifts.id DESC LIMIT ?",
+        (tenant, name, name, before, size),
+    ).fetchall()

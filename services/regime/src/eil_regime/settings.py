@@ -1,0 +1,24 @@
+"""Settings of the regime service."""
+
+from typing import ClassVar
+
+from eil_mesh.settings import MeshSettings
+
+
+class RegimeSettings(MeshSettings):
+    """See MeshSettings for what every service knows."""
+
+    service: ClassVar[str] = "regime"
+
+    window_s: float = 60.0
+    """Accounting window of the energy state [s]."""
+    future_s: float = 300.0
+    """How far a timestamp may lie ahead of the wall clock [s]."""
+    lateness_s: float = 600.0
+    """How far a timestamp may lie behind the source's clock [s]."""
+    keep_samples_days: float = 30.0
+    """Days that samples are kept after their receipt."""
+    keep_states_days: float = 730.0
+    """Age beyond which a timestamp is refused: its state would not be kept [days]."""
+    fit_every_s: float = 30.0
+    """Seconds between attempts to identify the thermal nodes of sources."""
