@@ -4,7 +4,8 @@ Anything else that escapes a method becomes INTERNAL with an error id that stand
 This module imports nothing, so that domain code may use it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 DOMAIN = "eil.energy"
 """`domain` of every ErrorInfo."""
@@ -109,3 +110,12 @@ class DataLoss(EilError):
 
     code = "DATA_LOSS"
     reason = "DATA_LOSS"
+
+
+@contextmanager
+def as_invalid_argument(field: str = "") -> Iterator[None]:
+    """Turn the ValueError by which domain code refuses a value into InvalidArgument; its message is already for the caller."""
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidArgument(str(error), violations={field: str(error)} if field else None) from error

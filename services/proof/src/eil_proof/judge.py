@@ -113,7 +113,13 @@ class Judge:
 
         return await self._give(tenant, decision, verdict, rewarded)
 
-    async def _give(self, tenant, decision, verdict, rewarded) -> proof_pb2.Verdict:
+    async def _give(
+        self,
+        tenant: str,
+        decision: decision_pb2.Decision,
+        verdict: proof_pb2.Verdict,
+        rewarded: Callable[[Tx], Reward] | None,
+    ) -> proof_pb2.Verdict:
         """Store the verdict with its reward in one transaction; if one stands already, that one is the answer."""
         response = verdict.response
 

@@ -16,6 +16,8 @@ from eil_regime.domain.measurement import AMBIENT_SENSOR_U_K
 
 FIT_ROWS = 1024
 """Newest rows that a thermal node is fitted on."""
+MAX_SE_CONDUCTANCE = 0.015
+"""Largest relative SE(UA) of a node that may judge. The first law's u_r leaves SE(UA) out: at 3 % one true window in ten would be accused."""
 FORGET_EVERY_S = 3600.0
 FORGET_ROWS = 20_000
 """Rows forgotten in one transaction, so that ingest never waits long."""
@@ -41,7 +43,7 @@ def _candidates(conn: sqlite3.Connection) -> list[samples.Source]:
 
 
 def _fit(conn: sqlite3.Connection, source: samples.Source) -> str | None:
-    """The node as JSON if it is identified, else None: an earlier identified node stands."""
+    """The node as JSON if it may judge, else None: an earlier node stands."""
     times, columns = samples.newest_rows(conn, source, FIT_ROWS)
     needed = [POWER, TEMPERATURE, *([AMBIENT] if AMBIENT in source.channels else [])]
     rows = [i for i in range(len(times)) if all(math.isfinite(columns[name][i]) for name in needed)]
@@ -56,7 +58,8 @@ def _fit(conn: sqlite3.Connection, source: samples.Source) -> str | None:
         ambient_std_k=AMBIENT_SENSOR_U_K,
         power_kind="mean" if source.power_kind == "mean" else "instant",
     )
-    return json.dumps(dataclasses.asdict(node)) if node.identified else None
+    sure = node.se_conductance_w_per_k <= MAX_SE_CONDUCTANCE * node.conductance_w_per_k
+    return json.dumps(dataclasses.asdict(node)) if node.identified and sure else None
 
 
 def _save(tx: Tx, source_id: int, node: str) -> None:

@@ -28,8 +28,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_config", "_focus", "_known", "_least_variance", "_level_after", "_moments", "_origin", "absent", "change", "high",
-        "history", "learned", "location", "long_run_variance", "low", "missing", "noise", "outside", "scale", "statistic",
+        "_config", "_focus", "_known", "_least_variance", "_level_after", "_limit", "_moments", "_origin", "absent", "change",
+        "high", "history", "learned", "location", "long_run_variance", "low", "missing", "noise", "outside", "scale", "statistic",
         "times", "values", "warnings",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Channel:
     def _begin(self) -> None:
         self.learned = False
         self.location, self.scale, self._least_variance = 0.0, 1.0, 1.0
+        self._limit = self._config.winsor_sd
         self._focus = Focus(max(1, self._config.burn_in // 4), self._config.min_after)
         self._moments = Moments(self._config.memory)
         self._known = 0  # values in the window which the moments already hold
@@ -117,9 +118,8 @@ class Channel:
         return self._focus.count - self.change.index <= _PENDING_BURN_INS * self._config.burn_in
 
     def residual(self, value: float) -> float:
-        """Standardised by the burn-in's location and scale, clipped at `winsor_sd`."""
-        limit = self._config.winsor_sd
-        return min(max((value - self.location) / self.scale, -limit), limit)
+        """Standardised by the burn-in's location and scale, and clipped."""
+        return min(max((value - self.location) / self.scale, -self._limit), self._limit)
 
     def signature(self) -> tuple[float, float]:
         """(mean, log standard deviation) of the present stretch, in the channel's unit; needs `learned`."""
@@ -150,8 +150,7 @@ class Channel:
 
     def _window_trend(self) -> tuple[np.ndarray, float]:
         """The window's residuals about their least-squares line, and its slope per sample."""
-        limit = self._config.winsor_sd
-        y = np.clip((np.array(self.values) - self.location) / self.scale, -limit, limit)
+        y = np.clip((np.array(self.values) - self.location) / self.scale, -self._limit, self._limit)
         k = np.arange(y.size) - 0.5 * (y.size - 1)
         slope = float(k @ y) / (y.size * (y.size**2 - 1) / 12.0)
         return y - y.mean() - slope * k, slope
@@ -183,11 +182,15 @@ class Channel:
         if self._origin is None:
             self._origin = self.location
         y = [self.residual(value) for value in self.values]
-        for k, t_s in enumerate(self.times):
-            self._focus.update(y[k], t_s)
-            self._recall(y[k])
-            if k >= 2:
-                self._moments.add(y[k], y[k - 1], y[k - 2])
+        for k in range(2, len(y)):
+            self._moments.add(y[k], y[k - 1], y[k - 2])
+        noise = self._moments.estimate(self._least_variance)
+        # A short stretch of autocorrelated noise understates its own scale, while each of its values weighs less.
+        self._limit *= (noise.long_run_variance / noise.variance) ** 0.25
+        for t_s, value in zip(self.times, self.values, strict=True):
+            residual = self.residual(value)
+            self._focus.update(residual, t_s)
+            self._recall(residual)
         self._known = len(self.values)
         self.learned = True
         self._assess()
@@ -214,7 +217,7 @@ class Channel:
     def state(self) -> dict[str, Any]:
         """Everything needed to go on exactly."""
         m, h = self._moments, self.history
-        numbers = (self.low, self.high, self.location, self.scale, self._least_variance)
+        numbers = (self.low, self.high, self.location, self.scale, self._least_variance, self._limit)
         numbers += (m.weight, m.total, m.square, m.lag1, m.lag2, h.weight, h.total, h.square)
         return {
             "times": array("d", self.times),
@@ -230,8 +233,8 @@ class Channel:
         self.times.extend(state["times"])
         self.values.extend(state["values"])
         m, h = self._moments, self.history
-        self.low, self.high, self.location, self.scale, self._least_variance = state["numbers"][:5]
-        m.weight, m.total, m.square, m.lag1, m.lag2, h.weight, h.total, h.square = state["numbers"][5:]
+        self.low, self.high, self.location, self.scale, self._least_variance, self._limit = state["numbers"][:6]
+        m.weight, m.total, m.square, m.lag1, m.lag2, h.weight, h.total, h.square = state["numbers"][6:]
         self._origin = state["origin"]
         learned, self._known, self.missing, self.absent, self.outside, self.warnings = state["counts"]
         self.learned = bool(learned)

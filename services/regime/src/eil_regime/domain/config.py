@@ -17,7 +17,7 @@ class DetectorConfig:
     mean_samples_between_false_alarms: float = 100_000.0
     """Design run length to a false shift of the whole source, split evenly over its channels (Bonferroni)."""
     winsor_sd: float = 3.0
-    """Residuals are clipped here, so that a spike weighs no more than this."""
+    """Residuals of independent noise are clipped here, so that a spike weighs no more; of autocorrelated noise, later."""
     min_effect_sd: float = 1.0
     """A shift moves the mean by at least this much; less is drift, however significant."""
     min_effect_spread: float = 0.05

@@ -1,0 +1,1 @@
+"""The memory: states, transitions, shifts, maps, objects."""

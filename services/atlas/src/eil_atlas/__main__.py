@@ -1,0 +1,3 @@
+from eil_atlas.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""WebSocket stream, Model Context Protocol and aggregate health."""

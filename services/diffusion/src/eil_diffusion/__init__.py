@@ -1,0 +1,1 @@
+"""Energy-guided sampling and optimisation."""

@@ -1,0 +1,3 @@
+from eil_diffusion.main import main
+
+main()

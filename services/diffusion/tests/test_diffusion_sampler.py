@@ -1,0 +1,168 @@
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from eil_diffusion.domain import EnergyScheduler, GaussianFreeField, RackHeatMap, device, sample, sampler
+from eil_diffusion.domain.sampler import mala, reverse_diffuse
+from scipy import stats
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small tensors are slower on several threads, and far slower where the cores are shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("side", "mass2", "kt"), [(16, 0.1, 1.0), (32, 0.1, 1.0), (16, 1.0, 2.5)])
+def test_mean_energy_of_the_free_field_is_equipartition(side: int, mass2: float, kt: float) -> None:
+    field = GaussianFreeField(side, mass2)
+    drawn = sample(field, 384, steps=20, seed=1, kt=kt)
+    assert abs(drawn.mean_energy - field.size * kt / 2) < 4 * drawn.mean_energy_se
+    assert drawn.mean_energy_se == pytest.approx(kt * math.sqrt(field.size / 2 / 384), rel=0.2)
+    assert 0.45 < drawn.acceptance < 0.75
+    assert drawn.ess == pytest.approx(384, rel=1e-3)
+
+
+def test_site_variance_agrees_with_the_lattice_sum() -> None:
+    field = GaussianFreeField(24, 0.1)
+    per_map = sample(field, 512, steps=20, seed=2).maps.square().flatten(1).mean(1)
+    assert abs(float(per_map.mean()) - field.site_variance()) < 4 * float(per_map.std()) / math.sqrt(512)
+
+
+def test_energies_follow_the_gamma_law_and_every_mode_its_variance() -> None:
+    field = GaussianFreeField(16, 0.1)
+    drawn = sample(field, 1024, steps=20, seed=3)
+    assert stats.kstest(drawn.energies.numpy(), stats.gamma(field.size / 2).cdf).pvalue > 0.001
+    spread = (field.to_modes(drawn.maps).square() * field.eigenvalues).mean(0)
+    # χ²/n with 1024 degrees: standard deviation √(2/1024) = 0.044, the largest of 256 stays below 5 of them.
+    assert float((spread - 1).abs().max()) < 5 * math.sqrt(2 / 1024)
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_reverse_diffusion_is_exact_at_any_number_of_steps(steps: int) -> None:
+    field = GaussianFreeField(16, 0.1)
+    drawn = sample(field, 512, steps=steps, seed=4, correction_steps=0)
+    assert math.isnan(drawn.acceptance)
+    assert drawn.ess == pytest.approx(512, rel=1e-3)
+    assert abs(drawn.mean_energy - field.size / 2) < 4 * drawn.mean_energy_se
+
+
+def test_the_denoiser_mean_alone_is_biased_and_its_weights_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = EnergyScheduler.posterior
+
+    def without_posterior_variance(self: EnergyScheduler, output, timestep, noisy, variance=None):
+        return exact(self, output, timestep, noisy, None if variance is None else torch.zeros_like(variance))
+
+    monkeypatch.setattr(EnergyScheduler, "posterior", without_posterior_variance)
+    field = GaussianFreeField(16, 0.1)
+    drawn = sample(field, 512, steps=20, seed=4, correction_steps=0)
+    assert drawn.mean_energy < field.size / 2 - 10 * drawn.mean_energy_se
+    assert drawn.ess < 50
+
+
+def test_log_density_of_the_diffusion_is_that_of_its_maps() -> None:
+    field = GaussianFreeField(8, 0.5)
+    scheduler = EnergyScheduler()
+    scheduler.set_timesteps(5)
+    x, log_density = reverse_diffuse(field, 16, scheduler, kt=1.0, generator=seeded(5))
+    torch.testing.assert_close(log_density, -field.energy(x) - field.log_z(), atol=1e-5, rtol=0)
+
+
+def test_langevin_correction_repairs_a_wrong_start() -> None:
+    field = GaussianFreeField(16, 0.1)
+    frozen = torch.zeros(256, 16, 16, dtype=torch.float64)
+    # Small steps: from the very bottom a proposal is accepted with exp(-h²N/2).
+    x, accepted = mala(field, frozen, kt=1.0, step=0.06, steps=180, generator=seeded(6))
+    energies = field.energy(x)
+    assert abs(float(energies.mean()) - 128) < 4 * float(energies.std()) / 16
+    assert 0.5 < accepted < 1.0
+
+
+def test_without_adjustment_langevin_is_biased_as_theory_says() -> None:
+    field, step = GaussianFreeField(16, 0.1), 0.2
+    generator = seeded(7)
+    x = sample(field, 512, steps=5, seed=7).maps
+    for _ in range(40):
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        kick = field.from_modes(field.eigenvalues.rsqrt() * noise)
+        x = x - step * field.precondition(field.gradient(x)) + math.sqrt(2 * step) * kick
+    energies = field.energy(x)
+    error = float(energies.std()) / math.sqrt(512)
+    assert abs(float(energies.mean()) - 128 / (1 - step / 2)) < 4 * error
+    assert float(energies.mean()) - 128 > 10 * error
+
+
+def test_the_unadjusted_bias_without_preconditioning_is_twelve_percent() -> None:
+    # Stationary variance of a mode under x - η∇E + √(2η)ε is 1/(λ(1 - ηλ/2)).
+    inflation = (1 / (1 - 0.05 * GaussianFreeField(256, 0.1).eigenvalues / 2)).mean()
+    assert float(inflation) - 1 == pytest.approx(0.118, abs=0.001)
+
+
+@pytest.mark.parametrize(("mass2", "factor"), [(0.1, 7.1), (1.0, 8.0)])
+def test_the_naive_step_diverges(mass2: float, factor: float) -> None:
+    field = GaussianFreeField(16, mass2)
+    assert float((1 - field.eigenvalues).abs().max()) == pytest.approx(factor)
+    generator = seeded(8)
+    x = sample(field, 4, seed=8).maps
+    for _ in range(20):
+        x = x - field.gradient(x) + torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    assert float(field.energy(x).min()) > 1e20
+
+
+def test_virial_identity_of_the_rack_map() -> None:
+    racks = RackHeatMap(5, 6, 3000 + 200 * torch.arange(30, dtype=torch.float64).reshape(5, 6))
+    drawn = sample(racks, 1024, steps=20, seed=9, kt=400.0)
+    rise = drawn.maps - 295.15
+    virial = (rise * racks.gradient(drawn.maps)).flatten(1).sum(1)
+    assert abs(float(virial.mean()) - 30 * 400.0) < 4 * float(virial.std()) / 32
+    assert abs(drawn.mean_energy - 15 * 400.0) < 4 * drawn.mean_energy_se
+    error = drawn.maps.std(0) / 32
+    assert bool(((drawn.maps.mean(0) - racks.mean).abs() < 5 * error).all())
+
+
+def test_the_seed_decides_everything() -> None:
+    field = GaussianFreeField(8, 0.1)
+    first, again, other = (sample(field, 6, steps=5, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.maps, again.maps)
+    assert first.acceptance == again.acceptance
+    assert not torch.equal(first.maps, other.maps)
+
+
+def test_batches_make_up_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler, "LARGEST_BATCH", 3 * 64)
+    drawn = sample(GaussianFreeField(8, 0.1), 7, steps=5, seed=1)
+    assert drawn.maps.shape == (7, 8, 8)
+    assert drawn.energies.shape == (7,)
+    assert len({float(e) for e in drawn.energies}) == 7
+    assert 0 < drawn.acceptance <= 1
+
+
+def test_one_map_has_no_standard_error() -> None:
+    assert math.isnan(sample(GaussianFreeField(4, 1.0), 1, steps=2, seed=0).mean_energy_se)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": 0}, "at least one map"),
+        ({"kt": 0.0}, "positive, finite kt"),
+        ({"kt": math.inf}, "positive, finite kt"),
+        ({"correction_steps": -1}, "no negative number"),
+        ({"steps": 0}, "between 1 and 1000"),
+    ],
+)
+def test_bad_requests_are_refused_with_a_reason(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sample(GaussianFreeField(4, 1.0), **{"count": 2, "seed": 0, **arguments})
+
+
+def test_device_is_one_that_works() -> None:
+    assert torch.zeros(1, device=device()).device.type in {"cpu", "cuda"}

@@ -1,0 +1,1 @@
+"""Next-state prediction with calibrated intervals."""

@@ -1,0 +1,3 @@
+from eil_nvp.main import main
+
+main()

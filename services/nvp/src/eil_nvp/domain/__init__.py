@@ -1,0 +1,1 @@
+"""Next-state prediction: pure mathematics on NumPy arrays."""
