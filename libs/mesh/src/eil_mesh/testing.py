@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from eil_mesh.clock import Clock, SystemClock
 from eil_mesh.identity import DEFAULT_TENANT
@@ -60,7 +61,7 @@ def token(
     """A token valid for an hour; the key that verifies it is put into `tmp_path/keys/jwks.json`, where services look for it."""
     jwks = tmp_path / "keys" / "jwks.json"
     if not jwks.exists():
-        public = jwt.algorithms.RSAAlgorithm.to_jwk(_key().public_key(), as_dict=True)
+        public = RSAAlgorithm.to_jwk(_key().public_key(), as_dict=True)
         jwks.parent.mkdir(exist_ok=True)
         jwks.write_text(json.dumps({"keys": [{**public, "kid": KEY_ID, "alg": "RS256", "use": "sig"}]}))
     claims = {

@@ -161,8 +161,19 @@ def window(
         rows = earlier + inside + later
         if rows:
             table = np.array([(row[0] / MICROSECONDS, row[1]) for row in rows], dtype=np.float64)
-            found[channel] = Series(table[:, 0], table[:, 1])
+            # A sample left out must not make its neighbours look further apart: then a gap would be bridged.
+            period_s = _period_s(conn, key, end_us, before) if received_after_us else None
+            found[channel] = Series(table[:, 0], table[:, 1], period_s)
     return found
+
+
+def _period_s(conn: sqlite3.Connection, key: tuple[int, str], end_us: int, count: int) -> float | None:
+    """Median spacing [s] of a channel's newest samples up to `end_us`, whenever they were received."""
+    times = conn.execute(
+        "SELECT time_us FROM samples WHERE source_id=? AND channel=? AND time_us<=? ORDER BY time_us DESC LIMIT ?",
+        (*key, end_us, count),
+    ).fetchall()
+    return float(-np.median(np.diff([row[0] for row in times]))) / MICROSECONDS if len(times) > 1 else None
 
 
 def provenance(

@@ -17,7 +17,7 @@ from eil_regime.domain.measurement import AMBIENT_SENSOR_U_K
 FIT_ROWS = 1024
 """Newest rows that a thermal node is fitted on."""
 MAX_SE_CONDUCTANCE = 0.015
-"""Largest relative SE(UA) of a node that may judge. The first law's u_r leaves SE(UA) out: at 3 % one true window in ten would be accused."""
+"""Largest relative SE(UA) of a node that may judge. The first law's u_r leaves SE(UA) out: at 3 % one true window in ten is accused."""
 FORGET_EVERY_S = 3600.0
 FORGET_ROWS = 20_000
 """Rows forgotten in one transaction, so that ingest never waits long."""

@@ -29,6 +29,8 @@ class Series:
 
     time_s: NDArray[np.float64]
     value: NDArray[np.float64]
+    period_s: float | None = None
+    """Spacing of the channel's samples around here, those left out of this series included; None is the spacing of the series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def power_series(channels: Mapping[str, Series], facts: SourceFacts) -> tuple[Se
     if UTILISATION in channels and facts.nameplate_w > 0:
         used = channels[UTILISATION]
         watts = facts.nameplate_w * (IDLE_SHARE + (1 - IDLE_SHARE) * used.value)
-        return Series(used.time_s, watts), "MODELLED", MODELLED_U
+        return Series(used.time_s, watts, used.period_s), "MODELLED", MODELLED_U
     return None, "", 0.0
 
 
@@ -87,7 +89,9 @@ def measure(channels: Mapping[str, Series], facts: SourceFacts, start_s: float, 
     if power is None or power.time_s.size == 0:
         return None
     kind = "mean" if facts.power_kind == "mean" else "instant"
-    energy = integrate(power.time_s, power.value, start_s, end_s, kind=kind, meter_relative_u=relative_u)
+    energy = integrate(
+        power.time_s, power.value, start_s, end_s, kind=kind, period_s=power.period_s, meter_relative_u=relative_u
+    )
     inside = int(np.count_nonzero((power.time_s > start_s) & (power.time_s <= end_s)))
     law, generated = _thermal(channels, facts, energy, method, start_s, end_s)
     untested = ["feasibility_check"]  # one node: that is the first law again
@@ -135,6 +139,7 @@ def _thermal(
         start_s,
         end_s,
         ambient_k=ambient_k if node.ambient_source == "channel" else None,
+        period_s=temperature.period_s,
     )
     if window is None:
         return None, None

@@ -40,11 +40,12 @@ class Moments:
         mean, variance = self.mean_and_variance()
         if variance <= least_variance:
             return Noise(mean, least_variance, 0.0, 0.0, n)
-        rho1 = self.lag1 / n - mean * mean
-        rho = _unbiased(rho1 / variance, n)
+        covariance = self.lag1 / n - mean * mean
+        rho = _unbiased(covariance / variance, n)
         phi = rho
         if rho > 2.0 / math.sqrt(n):
-            phi = max(rho, _unbiased((self.lag2 / n - mean * mean) / rho1, n))
+            longest = 1.0 - 2.0 / math.sqrt(n)  # a short stretch cannot show a longer memory
+            phi = max(rho, min(_unbiased((self.lag2 / n - mean * mean) / covariance, n), longest))
         lost = min((1.0 + 2.0 * rho / (1.0 - phi)) / n, 0.5)  # share of the variance that the sample mean took up
         return Noise(mean, variance / (1.0 - lost), rho, phi, n)
 

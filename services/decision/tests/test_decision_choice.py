@@ -1,0 +1,78 @@
+"""The cheapest size that keeps the constraints wins."""
+
+import numpy as np
+import pytest
+from eil_decision.domain.baseline import persistence_interval
+from eil_decision.domain.choice import Goal, Load, candidates, choose, utilisation_limit
+from eil_decision.domain.plant import Plant
+from hypothesis import given
+from hypothesis import strategies as st
+
+PLANT = Plant(np.array([120.0, 180.0]), np.diag([1.0, 1.0]), 3.0, 9000.0, 8.0, 100.0)
+
+
+def decide(load=5.9, now=12, largest=12, limit_ms=20.0, throughput=None, start_j=9000.0, spread=0.1):
+    plant = Plant(PLANT.coefficients, PLANT.covariance, PLANT.noise_w, start_j, 8.0, 100.0)
+    forecast = Load(load, load * (1 - spread), load * (1 + spread), load * (1 + spread), "test")
+    goal = Goal(300.0, limit_ms, throughput)
+    return choose(candidates(plant, forecast, goal, now, largest, 5.0), now), plant, forecast, goal
+
+
+def test_scales_down_to_the_smallest_that_keeps_the_latency():
+    choice, plant, forecast, goal = decide()
+    assert utilisation_limit(plant, goal) == pytest.approx(0.6)
+    assert choice.chosen.servers == 11, "6.49 servers' worth of peak load at 60 % needs 11"
+    assert choice.chosen.latency_ms <= 20.0
+    assert choice.hold.servers == 12
+    assert choice.feasible
+
+
+def test_scales_up_when_the_present_size_does_not_keep_the_latency():
+    choice, *_ = decide(now=8)
+    assert choice.chosen.servers == 11
+    assert choice.chosen.start_j == 3 * 9000.0
+    assert "do not keep" in choice.reason
+
+
+def test_throughput_counts_at_the_utilisation_that_keeps_the_latency():
+    choice, *_ = decide(load=1.0, throughput=500.0)
+    assert choice.chosen.servers == 9, "500/s at 60/s for each server within the latency"
+
+
+def test_where_nothing_keeps_the_constraints_the_nearest_is_answered_and_said_so():
+    choice, *_ = decide(load=11.0, limit_ms=9.0)
+    assert not choice.feasible
+    assert choice.chosen.servers == 12
+    assert "allow more latency" in choice.reason
+
+
+def test_the_interval_holds_the_point_and_grows_with_doubt():
+    narrow, *_ = decide(spread=0.02)
+    wide, *_ = decide(spread=0.3)
+    for choice in (narrow, wide):
+        assert choice.chosen.energy_low_j <= choice.chosen.energy_j <= choice.chosen.energy_high_j
+    width = lambda c: c.hold.energy_high_j - c.hold.energy_low_j  # noqa: E731
+    assert width(wide) > width(narrow)
+
+
+@given(load=st.floats(0.0, 40.0), now=st.integers(1, 40), limit_ms=st.floats(8.5, 200.0), spread=st.floats(0.0, 0.5))
+def test_a_feasible_choice_breaks_nothing_and_is_the_cheapest(load, now, limit_ms, spread):
+    choice, plant, forecast, goal = decide(load=load, now=now, largest=40, limit_ms=limit_ms, spread=spread)
+    everyone = candidates(plant, forecast, goal, now, 40, 5.0)
+    keeping = [c for c in everyone if not c.broken]
+    assert choice.feasible == bool(keeping)
+    if keeping:
+        assert not choice.chosen.broken
+        assert choice.chosen.latency_ms <= limit_ms * (1 + 1e-9)
+        assert choice.chosen.cost_j == min(c.cost_j for c in keeping)
+
+
+def test_persistence_is_the_last_window_scaled_by_the_servers():
+    low, high = persistence_interval(np.array([1000.0]), np.array([10.0]), 8)
+    assert (low + high) / 2 == pytest.approx(800.0)
+    r = np.random.default_rng(3)
+    energy = 1000 + 10 * r.standard_normal(400)
+    low, high = persistence_interval(energy, np.full(400, 10.0), 10)
+    assert (high - low) / 2 == pytest.approx(10 * np.sqrt(2) * 1.645, rel=0.15), "0.9 quantile of |difference|"
+    with pytest.raises(ValueError, match="past window"):
+        persistence_interval(np.array([]), np.array([]), 3)
