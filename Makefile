@@ -1,15 +1,37 @@
 PY := .venv/bin/python
+MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) gateway/pyproject.toml
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint generate generate-check lock clean
+.PHONY: help setup run test lint format generate lock bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready ## make .venv with every package of the workspace
 
-.venv/ready: requirements.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) gateway/pyproject.toml
+.venv/ready: requirements.lock pyproject.toml $(MEMBERS)
 	@scripts/setup
 	@touch $@
 
-lock: ## resolve the dependencies anew into requirements.lock
+run: setup ## start the mesh, feed it and show the loop; Ctrl-C stops everything
+	@.venv/bin/eil run
+
+test: setup ## every check and every test
+	@scripts/test
+
+lint: setup ## everything that reads the code without running it
+	@scripts/lint
+
+format: setup ## put the code into its form
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+
+generate: setup ## write libs/api anew from protos
+	@scripts/generate
+
+lock: setup ## resolve the dependencies anew into requirements.lock
 	@scripts/lock --upgrade
+
+bench: setup ## measure the loop against its gates
+	@.venv/bin/eil bench loop
+
+clean: ## remove .venv and what was generated beside the code
+	@rm -rf .venv .eil .pytest_cache .ruff_cache .import_linter_cache

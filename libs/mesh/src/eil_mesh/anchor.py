@@ -4,6 +4,7 @@ Entries younger than the last anchored head are not yet anchored: whoever holds 
 """
 
 import asyncio
+import os
 from pathlib import Path
 
 import grpc
@@ -25,9 +26,15 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     """The service's signing key, made at first and readable by its owner alone."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = Ed25519PrivateKey.generate()
-        path.touch(mode=0o600)
-        path.write_bytes(key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
+        # Whole or not at all: a process killed half-way must not leave an empty key.
+        draft = path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        with draft.open("wb") as file:
+            file.write(Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
 

@@ -57,7 +57,8 @@ async def _telemetry(call: Call, metadata: dict[str, str]) -> AsyncIterator[None
         code = error.code if isinstance(error, EilError) else "INTERNAL"
         raise
     finally:
-        metrics.count_request(call.method, code, time.perf_counter() - start)
+        if not call.method.startswith(PUBLIC):  # health checks are no use of the API
+            metrics.count_request(call.method, code, time.perf_counter() - start)
 
 
 @asynccontextmanager

@@ -54,6 +54,7 @@ class Mesh(Generic[S]):
         self._interfaces = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._last: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._health = HealthServicer()
 
     def add(self, interface: str, register: Callable[[Any, grpc.aio.Server], None], servicer: Any) -> None:
@@ -79,6 +80,10 @@ class Mesh(Generic[S]):
     def background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` from start to drain; if it fails the process ends, to be started anew."""
         self._background.append(work)
+
+    def on_drain(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` at the end, when no call is served any more and peers can still be reached. It must end by itself."""
+        self._last.append(work)
 
     async def start(self) -> None:
         """Serve. Health turns SERVING last."""
@@ -108,7 +113,7 @@ class Mesh(Generic[S]):
             task.result()
 
     async def drain(self) -> None:
-        """Go in the right order: tell load balancers, wait, refuse calls, end background work, flush the state."""
+        """Go in the right order: tell load balancers, wait, refuse calls, end background work, settle, flush the state."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self.settings.drain_s)
         for store in self._stores:
@@ -117,9 +122,13 @@ class Mesh(Generic[S]):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.peers.close()
-        for store in self._stores:
-            store.close()
+        try:
+            for work in self._last:
+                await work()
+        finally:
+            await self.peers.close()
+            for store in self._stores:
+                store.close()
 
 
 async def _main(settings: S, build: Callable[[Mesh[S]], Awaitable[None]]) -> None:

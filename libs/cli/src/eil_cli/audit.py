@@ -1,0 +1,159 @@
+"""Verification of a state folder's journals against themselves and against the signed heads that the Atlas keeps."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from eil.atlas.v1 import atlas_pb2
+from eil_mesh.anchor import check_head
+from eil_mesh.journal import verify
+
+SHARD = "0"
+"""The embedded profile has one shard of each journal."""
+
+
+class DamagedKey(Exception):
+    """A service's signing key cannot be read; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalReport:
+    """What became of one journal; it holds if `problems` is empty."""
+
+    journal: str
+    entries: int
+    """Offset of the newest entry."""
+    heads: int
+    """Signed heads anchored."""
+    anchored: int
+    """Offset of the newest anchored head."""
+    problems: tuple[str, ...]
+
+    @property
+    def not_anchored(self) -> int:
+        """Entries younger than the newest head: whoever holds the file could still rewrite them unseen."""
+        return max(0, self.entries - self.anchored)
+
+
+@dataclass(frozen=True, slots=True)
+class _AnchoredHead:
+    offset: int
+    hash: bytes
+    public_key: bytes
+    signature: bytes
+
+
+def verify_state(state: Path) -> list[JournalReport]:
+    """Walk every journal of a state folder, read-only; the mesh may run meanwhile.
+
+    Raises:
+        FileNotFoundError: the folder holds no service's state.
+    """
+    files = {path.stem: path for path in sorted(state.glob("*.db"))}
+    if not files:
+        raise FileNotFoundError(f"{state} holds no service's state (no *.db); name the state folder with --state")
+    # Heads before journals: an entry is always older than its head, so a head without its entry was tampered with.
+    heads, unreadable = _anchored_heads(files.get("atlas"))
+    reports = [
+        report
+        for name, path in files.items()
+        if (report := _report(path, f"{name}/{SHARD}", heads.pop(f"{name}/{SHARD}", [])))
+    ]
+    if unreadable:
+        reports.append(JournalReport("heads of atlas.db", 0, 0, 0, (unreadable,)))
+    for journal, anchored in heads.items():
+        newest = max(head.offset for head in anchored)
+        gone = f"{len(anchored)} heads up to entry {newest} were anchored, but its file is gone"
+        reports.append(JournalReport(journal, 0, len(anchored), newest, (gone,)))
+    return reports
+
+
+def _anchored_heads(atlas: Path | None) -> tuple[dict[str, list[_AnchoredHead]], str]:
+    """Heads by journal, and what is wrong with their table, if something is."""
+    heads: dict[str, list[_AnchoredHead]] = {}
+    if atlas is None:
+        return heads, ""
+    try:
+        with closing(_open(atlas)) as conn:
+            if _has(conn, "heads"):
+                rows = conn.execute("SELECT journal, offset, hash, public_key, signature FROM heads ORDER BY offset")
+                for journal, *head in rows:
+                    heads.setdefault(journal, []).append(_AnchoredHead(*head))
+    except sqlite3.Error as error:
+        return heads, f"the anchored heads cannot be read ({error}); restore atlas.db from a backup"
+    return heads, ""
+
+
+def _report(path: Path, journal: str, heads: Sequence[_AnchoredHead]) -> JournalReport | None:
+    """The report on one file; None if it has no journal and none was anchored."""
+    newest = max((head.offset for head in heads), default=0)
+    try:
+        with closing(_open(path)) as conn:
+            if not _has(conn, "journal"):
+                if not heads:
+                    return None
+                return JournalReport(journal, 0, len(heads), newest, ("its table is gone, but heads were anchored",))
+            conn.execute("BEGIN")  # one snapshot for everything below
+            entries = conn.execute("SELECT coalesce(max(offset), 0) FROM journal").fetchone()[0]
+            own_key = _own_key(path.parent, path.stem)
+            problems = (*verify(conn), *_contradictions(conn, journal, entries, heads, own_key))
+    except (sqlite3.Error, DamagedKey) as error:
+        problems = (f"it cannot be verified: {error}",)
+        return JournalReport(journal, 0, len(heads), newest, problems)
+    return JournalReport(journal, entries, len(heads), newest, problems)
+
+
+def _contradictions(
+    conn: sqlite3.Connection, journal: str, entries: int, heads: Sequence[_AnchoredHead], own_key: bytes | None
+) -> Iterator[str]:
+    for head in heads:
+        entry = conn.execute("SELECT hash FROM journal WHERE offset = ?", (head.offset,)).fetchone()
+        try:
+            check_head(
+                atlas_pb2.JournalHead(
+                    journal=journal,
+                    offset=head.offset,
+                    hash=head.hash,
+                    public_key=head.public_key,
+                    signature=head.signature,
+                )
+            )
+        except (InvalidSignature, ValueError, TypeError):
+            yield f"the signature of the head at entry {head.offset} is not valid"
+            continue
+        if own_key is not None and head.public_key != own_key:
+            yield f"the head at entry {head.offset} was signed by another key than the service's"
+        elif head.offset > entries:
+            yield f"entry {head.offset} was anchored, but the journal ends at entry {entries}: entries were cut off"
+        elif entry is None or entry[0] != head.hash:
+            yield f"entry {head.offset} is not the one that was anchored: the journal was rewritten up to there"
+
+
+def _own_key(state: Path, service: str) -> bytes | None:
+    """The service's public key; None where its key is not kept here.
+
+    Raises:
+        DamagedKey: the file holds no key.
+    """
+    path = state / "keys" / f"{service}.ed25519"
+    if not path.exists():
+        return None
+    try:
+        private = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    except ValueError as error:
+        raise DamagedKey(f"the signing key {path} is damaged ({error}); restore it from a backup") from None
+    return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+
+
+def _has(conn: sqlite3.Connection, table: str) -> bool:
+    found = conn.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None

@@ -1,0 +1,63 @@
+"""`eil audit verify`."""
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from eil_cli.terminal import REFUSED, AsJson, Failure, State, expected_errors, out, print_json, state_folder
+
+SHOWN = 20
+"""Problems of one journal that are printed; --json has them all."""
+
+
+def verify(state: State = None, as_json: AsJson = False) -> None:
+    """Walk every journal offline and compare it with the signed heads in the Atlas. Exits with 1 if anything does not hold.
+
+    Entries younger than the newest head are counted as not anchored: they are chained, but whoever holds the file could still rewrite them.
+    """
+    with expected_errors():
+        from eil_cli.audit import verify_state
+
+        try:
+            reports = verify_state(state_folder(state))
+        except FileNotFoundError as error:
+            raise Failure(str(error)) from None
+        holds = not any(report.problems for report in reports)
+        if as_json:
+            journals = [
+                {
+                    "journal": report.journal,
+                    "entries": report.entries,
+                    "heads": report.heads,
+                    "anchored": report.anchored,
+                    "not_anchored": report.not_anchored,
+                    "problems": list(report.problems),
+                }
+                for report in reports
+            ]
+            print_json({"holds": holds, "journals": journals})
+        else:
+            table = Table(box=None, padding=(0, 2, 0, 0))
+            table.add_column("journal")
+            for heading in ("entries", "heads", "not anchored"):
+                table.add_column(heading, justify="right")
+            table.add_column("verdict")
+            for report in reports:
+                verdict = f"[bold red]{len(report.problems)} problems[/]" if report.problems else "[green]holds[/]"
+                counts = (str(report.entries), str(report.heads), str(report.not_anchored))
+                table.add_row(escape(report.journal), *counts, verdict)
+            out.print(table)
+            for report in reports:
+                for problem in report.problems[:SHOWN]:
+                    out.print(f"[red]{escape(report.journal)}[/]: {escape(problem)}", soft_wrap=True)
+                if len(report.problems) > SHOWN:
+                    out.print(f"[red]{escape(report.journal)}[/]: and {len(report.problems) - SHOWN} more; see --json")
+        if not holds:
+            raise typer.Exit(REFUSED)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    audit = typer.Typer(help="Check the evidence.", no_args_is_help=True)
+    audit.command()(verify)
+    app.add_typer(audit, name="audit", rich_help_panel="Prove")

@@ -1,0 +1,1 @@
+"""Benchmarks of the running mesh: measures with gates, goals and baselines."""

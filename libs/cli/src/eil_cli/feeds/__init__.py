@@ -1,0 +1,1 @@
+"""What feeds the mesh: this machine, a simulated fleet, recordings."""

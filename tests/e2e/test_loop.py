@@ -1,0 +1,144 @@
+"""Sense, act, proof through the gateway: what a newcomer does first."""
+
+import pytest
+from e2e.plant import Plant
+
+
+def test_the_blueprints_examples_are_accepted_verbatim(mesh):
+    door = mesh.door("operator", tenant="examples")
+    sensed = door.call(
+        "POST",
+        "/v1/sense",
+        {
+            "source": "datacenter-01",
+            "timestamp": "2025-01-20T12:00:00Z",
+            "telemetry": {"cpu_usage": 0.75, "power_draw": 850.5, "temperature": 72.3, "network_throughput": 1250000},
+            "context": {"workload_type": "ml_training", "priority": "high"},
+        },
+    )
+    assert sensed["status"] == "accepted"
+    assert {"total_energy", "entropy", "regime"} <= sensed["energy_state"].keys()
+    assert {"current", "next_likely", "confidence"} <= sensed["regime_prediction"].keys()
+
+    acted = door.call(
+        "POST",
+        "/v1/act",
+        {
+            "goal": "minimize_energy",
+            "constraints": {"max_latency_ms": 100, "min_throughput": 1000},
+            "current_state": {"active_servers": 12, "avg_utilization": 0.68},
+        },
+    )
+    assert {"type", "target_servers", "expected_energy_savings", "expected_entropy_change"} <= acted["action"].keys()
+    assert {"energy_conservation", "entropy_valid", "feasibility_check"} <= acted["proof"].keys()
+    assert acted["pft_reward"] == 0, "without a source nothing can be measured, so nothing is promised"
+    assert acted["horizon_s"] == 300
+
+    status, refused = door.post(
+        "/v1/proof",
+        {
+            "prediction_id": "pred_abc123",
+            "predicted_state": {"energy": 3200.0, "entropy": 148.5},
+            "actual_state": {"energy": 3198.7, "entropy": 148.9},
+            "timestamp": "2025-01-20T12:05:00Z",
+        },
+    )
+    assert status == 404
+    assert "/v1/act" in refused["message"], "it says where predictions come from"
+
+
+def test_an_act_is_proven_and_mints_once_however_often_the_proof_is_sent(mesh, stamp):
+    door = mesh.door("operator", tenant="demo", subject="fleet-owner")
+    plant = Plant(door, stamp)
+    door.call("PUT", f"/v1/sources/{plant.source}", {"kind": "simulated"})
+    plant.sense(60)
+    decision = plant.act()
+    assert decision["action"]["type"] == "scale_down"
+    assert decision["action"]["expected_energy_savings"] > 0
+    low, high = decision["predicted_state"]["energy_low"], decision["predicted_state"]["energy_high"]
+    assert low <= decision["predicted_state"]["energy"] <= high
+    plant.sense(6)
+    answers = [door.call("POST", "/v1/proof", plant.proof_of(decision)) for _ in range(3)]
+    first = answers[0]
+    assert first["valid"], first["reason"]
+    assert first["evidence"] == "measured"
+    assert first["pft_minted"] > 0
+    assert first["energy_error"] < 5
+    assert [answer["already_proven"] for answer in answers] == [False, True, True]
+    assert {answer["pft_minted"] for answer in answers} == {first["pft_minted"]}
+    balances = door.call("GET", "/v1/economy/balances", params={"owner": "fleet-owner"})["balances"]
+    assert [b["balance"] for b in balances if b["token"] == "PFT"] == [pytest.approx(first["pft_minted"], abs=1e-6)]
+
+
+def test_what_is_not_enrolled_is_judged_but_mints_nothing(mesh, stamp):
+    plant = Plant(mesh.door("operator"), stamp)
+    plant.sense(60)
+    decision = plant.act()
+    plant.sense(6)
+    verdict = plant.door.call("POST", "/v1/proof", plant.proof_of(decision))
+    assert verdict["valid"], verdict["reason"]
+    assert verdict["pft_minted"] == 0
+    assert "metered" in verdict["reason"]
+
+
+def test_of_overlapping_predictions_only_the_first_mints(mesh, stamp):
+    door = mesh.door("operator", tenant="demo", subject="overlapper")
+    plant = Plant(door, stamp)
+    door.call("PUT", f"/v1/sources/{plant.source}", {"kind": "simulated"})
+    plant.sense(60)
+    first, second = plant.act(), plant.act()
+    plant.sense(6)
+    minted = [door.call("POST", "/v1/proof", plant.proof_of(one))["pft_minted"] for one in (second, first)]
+    assert minted[0] == 0
+    assert minted[1] > 0
+
+
+def test_a_self_reported_outcome_is_compared_marked_and_not_rewarded(mesh):
+    door = mesh.door("operator")
+    decision = door.call(
+        "POST", "/v1/act", {"goal": "minimize_energy", "current_state": {"active_servers": 4, "avg_utilization": 0.5}}
+    )
+    predicted = decision["predicted_state"]
+    state = {"energy": predicted["energy"], "entropy": predicted["entropy"]}
+    body = {"prediction_id": decision["prediction_id"], "predicted_state": state, "actual_state": state}
+    verdict = door.call("POST", "/v1/proof", body)
+    assert verdict["evidence"] == "self_reported"
+    assert verdict["pft_minted"] == 0
+
+
+def test_the_rest_of_the_public_surface_answers(mesh, stamp):
+    door = mesh.door("operator")
+    Plant(door, stamp).sense(3)
+    assert door.get("/v1/health")[0] == 200
+    assert door.call("GET", "/v1/regime/status")["sources"]
+    assert {price["token"] for price in door.call("GET", "/v1/market/pricing")["prices"]} == {"CEU", "PFT", "MUNT"}
+    assert "nodes" in door.call("GET", "/v1/energy/map")
+    predicted = door.call(
+        "POST", "/v1/nvp/predict", {"history": [{"name": "load", "values": [1.0, 2.0, 3.0, 4.0]}], "horizon": 2}
+    )
+    assert len(predicted["predictions"][0]["point"]) == 2
+    field = {"energy": {"gaussian_free_field": {"side": 8, "mass2": 0.5}}, "count": 2, "steps": 5, "seed": 1}
+    for path in ("/v1/diffusion/sample", "/v1/diffuse", "/diffuse"):
+        assert len(door.call("POST", path, field)["configurations"]) == 2
+    racks = {"rack_heat_map": {"rows": 2, "columns": 2, "power_w": [800, 900, 700, 1000], "ambient_c": 22}}
+    for path in ("/v1/diffusion/optimize", "/v1/optimize", "/optimize"):
+        best = door.call("POST", path, {"energy": racks, "steps": 5})
+        assert best["best"]["energy"] <= best["start_energy"]
+
+
+def test_unproven_predictions_settle_themselves(mesh, stamp):
+    """Leaving out the bad ones earns nothing: ten minutes of the source's clock after its window the mesh judges."""
+    import time
+
+    plant = Plant(mesh.door("operator"), stamp)
+    plant.sense(30)
+    decision = plant.act()
+    plant.sense(6 + 61)
+    deadline = time.monotonic() + 20
+    while True:
+        status, answer = plant.door.get(f"/v1/proofs/{decision['prediction_id']}")
+        if status == 200 or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    assert status == 200, answer
+    assert answer["verdict"]["settled_by_mesh"]
