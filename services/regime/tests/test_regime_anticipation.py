@@ -58,7 +58,6 @@ def test_renamed_and_forgotten_regimes_leave_no_trace() -> None:
 def test_confidence_is_calibrated_on_regimes_with_geometric_dwell() -> None:
     rng = np.random.default_rng(1)
     regimes = np.repeat(rng.integers(0, 3, 400), rng.geometric(1 / 200, 400))
-    regimes = np.where(np.arange(regimes.size) < 0, 0, regimes)
     anticipation = Anticipation(horizon=60, prior_dwell=1000.0)
     said, held = [], []
     for i in range(regimes.size - 60):

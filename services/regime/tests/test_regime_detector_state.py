@@ -71,9 +71,9 @@ def test_truncated_state_is_refused(cut: int) -> None:
     for i, row in enumerate(telemetry(100, seed=3)):
         detector.update(float(i), row)
     blob = detector.dump()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="truncated"):
         Detector.load(blob[:cut])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="truncated"):
         Detector.load(blob[: len(blob) - 8])
 
 

@@ -9,27 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-def brute_force(y: np.ndarray, min_before: int, min_after: int) -> tuple[float, int] | None:
-    n, partial = len(y), np.cumsum(y)
+def brute_force(y: np.ndarray, min_before: int) -> tuple[float, int] | None:
     best = None
-    for tau in range(min_before, n - min_after + 1):
+    for tau in range(min_before, len(y)):
         before, after = y[:tau].mean(), y[tau:].mean()
         ratio = float(((y - y.mean()) ** 2).sum() - ((y[:tau] - before) ** 2).sum() - ((y[tau:] - after) ** 2).sum())
         if best is None or ratio > best[0]:
             best = ratio, tau
-    assert best is None or partial.size >= best[1]
     return best
 
 
-@pytest.mark.parametrize(("min_before", "min_after"), [(1, 1), (5, 3), (16, 6)])
+@pytest.mark.parametrize("min_before", [1, 5, 16])
 @pytest.mark.parametrize("seed", range(4))
-def test_equals_brute_force_over_all_change_points_at_every_step(seed: int, min_before: int, min_after: int) -> None:
+def test_equals_brute_force_over_all_change_points_at_every_step(seed: int, min_before: int) -> None:
     rng = np.random.default_rng(seed)
     y = rng.standard_normal(150) + 2.0 * (np.arange(150) > 90) + 0.1 * rng.standard_normal(150).cumsum()
-    focus = Focus(min_before, min_after)
+    focus = Focus(min_before)
     for n in range(1, len(y) + 1):
         focus.update(y[n - 1], mark=1000.0 + n)
-        change, expected = focus.change(), brute_force(y[:n], min_before, min_after)
+        change, expected = focus.change(), brute_force(y[:n], min_before)
         if expected is None:
             assert change is None
             continue
@@ -48,8 +46,9 @@ def test_equals_brute_force_on_any_series(values: list[float]) -> None:
     focus = Focus()
     for i, value in enumerate(values):
         focus.update(value, float(i))
-    change, expected = focus.change(), brute_force(np.array(values), 1, 1)
-    assert change is not None and expected is not None
+    change, expected = focus.change(), brute_force(np.array(values), 1)
+    assert change is not None
+    assert expected is not None
     assert change.statistic == pytest.approx(expected[0], rel=1e-7, abs=1e-7)
 
 
@@ -60,9 +59,11 @@ def test_memory_stays_bounded_on_a_trend_and_the_loss_is_counted_and_small() -> 
         exact.update(0.01 * i, float(i))
     sizes = [len(focus.state()[half]) // 3 for half in ("lower", "upper")]
     assert max(sizes) <= 32
-    assert focus.dropped > 0 and exact.dropped == 0
+    assert focus.dropped > 0
+    assert exact.dropped == 0
     kept, best = focus.change(), exact.change()
-    assert kept is not None and best is not None
+    assert kept is not None
+    assert best is not None
     assert 0.95 * best.statistic <= kept.statistic <= best.statistic * (1 + 1e-12)
 
 

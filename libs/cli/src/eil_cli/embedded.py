@@ -114,6 +114,10 @@ def plan(state: Path, port: int | None) -> Plan:
     return Plan((*services, gateway), endpoint)
 
 
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Linear algebra on small matrices: more threads cost more than they give, tenfold where cores are shared."""
+
+
 async def serve(state: Path, port: int | None, say: Callable[[str], None], ready: Callable[[Endpoint], None]) -> None:
     """Run the mesh until SIGTERM, SIGINT or SIGHUP; a second signal kills what has not stopped.
 
@@ -146,7 +150,7 @@ def _service(name: str, page: HeldPort) -> Spec:
         name=name,
         command=(sys.executable, "-P", "-m", f"eil_{name}"),  # -P: the state folder holds no modules
         probe=partial(service_serves, health_socket(name)),
-        env={f"EIL_{name.upper()}_METRICS_PORT": str(page.port)},
+        env={f"EIL_{name.upper()}_METRICS_PORT": str(page.port), **ONE_THREAD},
         before_start=page.release,
     )
 

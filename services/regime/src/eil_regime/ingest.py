@@ -10,7 +10,7 @@ from eil_mesh.clock import MICROSECONDS, from_us, iso
 from eil_mesh.store import Tx
 
 from eil_regime import samples
-from eil_regime.domain.channels import AMBIENT, BOUNDS, POWER, TEMPERATURE, UTILISATION, violation
+from eil_regime.domain.bounds import AMBIENT, BOUNDS, POWER, TEMPERATURE, UTILISATION, violation
 from eil_regime.domain.detector import Detector
 from eil_regime.domain.measurement import measure
 from eil_regime.domain.verdict import Shift, Verdict

@@ -11,7 +11,7 @@ from eil_mesh.store import Store, Tx
 from eil_physics import fit_node
 
 from eil_regime import samples
-from eil_regime.domain.channels import ABSOLUTE_ZERO_C, AMBIENT, POWER, TEMPERATURE
+from eil_regime.domain.bounds import ABSOLUTE_ZERO_C, AMBIENT, POWER, TEMPERATURE
 from eil_regime.domain.measurement import AMBIENT_SENSOR_U_K
 
 FIT_ROWS = 1024

@@ -28,7 +28,7 @@ class Channel:
     """
 
     __slots__ = (
-        "_config", "_focus", "_known", "_least_variance", "_level_after", "_limit", "_moments", "_origin", "absent", "change",
+        "_config", "_effect_size", "_focus", "_known", "_least_variance", "_limit", "_moments", "_origin", "absent", "change",
         "high", "history", "learned", "location", "long_run_variance", "low", "missing", "noise", "outside", "scale", "statistic",
         "times", "values", "warnings",
     )  # fmt: skip
@@ -48,13 +48,13 @@ class Channel:
         self.learned = False
         self.location, self.scale, self._least_variance = 0.0, 1.0, 1.0
         self._limit = self._config.winsor_sd
-        self._focus = Focus(max(1, self._config.burn_in // 4), self._config.min_after)
+        self._focus = Focus(min_before=self._config.burn_in // 4)
         self._moments = Moments(self._config.memory)
         self._known = 0  # values in the window which the moments already hold
         self.noise = Noise(0.0, 1.0, 0.0, 0.0, 0.0)  # of the residuals; known once `learned`
         self.long_run_variance = 1.0
         self.change: Change | None = None
-        self._level_after: float | None = None  # of the window's values since the change
+        self._effect_size: float | None = None  # of the present `change`, once asked for
         self.statistic = 0.0
         self.outside = 0
         self.warnings = 0
@@ -92,18 +92,27 @@ class Channel:
             self._learn()
 
     def exceeds(self, threshold: float) -> bool:
-        """Whether the evidence is over `threshold` and the change is large enough to be a regime."""
+        """Whether the evidence is over `threshold`, and the change is large and lasting enough to be a regime."""
         if not self.learned or self.change is None or self.statistic <= threshold:
             return False
+        if self._focus.count - self.change.index < self._config.min_after:
+            return False
+        config = self._config
         least = max(
-            self._config.min_effect_sd * math.sqrt(self.noise.variance) * self.scale,
-            self._config.min_effect_spread * self.spread(),
+            config.min_effect_sd * math.sqrt(self.noise.variance) * self.scale, config.min_effect_spread * self.spread()
         )
-        before = self.location + self.scale * self.change.mean_before
-        if self._level_after is None:  # the median, because the clipped mean would hide how far a level went
-            after = sorted(x for t_s, x in zip(self.times, self.values, strict=True) if t_s >= self.change.mark)
-            self._level_after = after[len(after) // 2]
-        return abs(self._level_after - before) >= least
+        return self._effect(self.change) >= least
+
+    def _effect(self, change: Change) -> float:
+        """How far the level went, in the channel's unit: medians, since the clipped mean would hide it, of all values
+        since the change and of the last few, which tell whether it stands still."""
+        if self._effect_size is None:
+            before = self.location + self.scale * change.mean_before
+            after = [x for t_s, x in zip(self.times, self.values, strict=True) if t_s >= change.mark]
+            size = _median(after) - before
+            still = _median(after[-(self._config.min_after // 2) :]) - before
+            self._effect_size = abs(size) if still * size >= 0.5 * size * size else 0.0
+        return self._effect_size
 
     def spread(self) -> float:
         """Standard deviation of the channel over all regimes so far, in its unit; 0 before anything is learnt."""
@@ -204,7 +213,7 @@ class Channel:
         self.noise = self._moments.estimate(self._least_variance)
         self.long_run_variance = self.noise.long_run_variance
         self.change = self._focus.change()
-        self._level_after = None
+        self._effect_size = None
         self.statistic = self.change.statistic / self.long_run_variance if self.change is not None else 0.0
 
     def _watch_range(self, value: float) -> None:
@@ -241,3 +250,7 @@ class Channel:
         self._focus.restore(state["focus"])
         if self.learned:
             self._assess()
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]

@@ -53,7 +53,7 @@ class DetectorConfig:
             "mean_samples_between_false_alarms": self.mean_samples_between_false_alarms >= 100.0,
             "winsor_sd": self.winsor_sd >= 1.0,
             "min_effect_sd": self.min_effect_sd >= 0.0,
-            "min_after": 1 <= self.min_after <= self.burn_in // 2,
+            "min_after": 2 <= self.min_after <= self.burn_in // 2,
             "memory": self.memory >= self.burn_in,
             "relative_floor": 0.0 < self.relative_floor < 1.0,
             "max_channels": self.max_channels >= 1,

@@ -24,7 +24,7 @@ _OUTSIDE = 3  # consecutive values far out of range that are more than a spike
 class Detector:
     """Detects and names the regimes of one source from its telemetry. Not thread-safe; give each source its own.
 
-    Each channel is tested by FOCuS on clipped residuals, its likelihood ratio divided by an AR(1) long-run variance;
+    Each channel is tested by FOCuS on clipped residuals, its likelihood ratio divided by the long-run variance;
     a shift is reported when a channel exceeds the threshold of the configured false-alarm run, and all channels then
     learn anew. NaN, infinite and absent values are counted and are never evidence of a shift.
     """
@@ -134,7 +134,7 @@ class Detector:
             self._anticipation.forget(forgotten)
 
     def _find_shift(self, threshold: float) -> Shift | None:
-        shifted = {name: c for name, c in self._channels.items() if c.exceeds(threshold)}
+        shifted = any(c.exceeds(threshold) for c in self._channels.values() if not c.absent)
         if not shifted:
             return None
         also = {name: c for name, c in self._channels.items() if c.exceeds(0.5 * threshold)}
@@ -177,9 +177,8 @@ class Detector:
             next_label = "transition"
         elif label == "transition":
             next_label = "stable"
-        return Verdict(
-            label, self._regime_id, outlook.regime_id, next_label, self._confidence(outlook), shift, reason
-        )  # fmt: skip
+        confidence = self._confidence(outlook)
+        return Verdict(label, self._regime_id, outlook.regime_id, next_label, confidence, shift, reason)
 
     def _confidence(self, outlook: Outlook) -> float:
         if self._left is None and not self._settled:  # nothing is known yet: from even odds towards the prior

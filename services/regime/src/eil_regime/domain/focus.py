@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,7 +40,7 @@ class Change:
 
 
 class Focus:
-    """Running maximum of the likelihood ratio over all tau with min_before <= tau <= n - min_after.
+    """Running maximum of the likelihood ratio over all tau with min_before <= tau < n.
 
     Memory is bounded by `max_candidates` vertices per half hull. If a half is full (a long monotone trend makes every
     point a vertex), the vertex that changes the hull least goes and `dropped` counts it; until then the result is exact.
@@ -59,32 +58,28 @@ class Focus:
         "dropped",
     )
 
-    def __init__(self, min_before: int = 1, min_after: int = 1, max_candidates: int = 40) -> None:
-        if min_before < 1 or min_after < 1 or max_candidates < 4:
-            raise ValueError("FOCuS needs min_before >= 1, min_after >= 1 and max_candidates >= 4")
+    def __init__(self, min_before: int = 1, max_candidates: int = 40) -> None:
+        if min_before < 1 or max_candidates < 4:
+            raise ValueError("FOCuS needs min_before >= 1 and max_candidates >= 4")
         self._min_before = min_before
-        self._min_after = min_after
         self._max_candidates = max_candidates
         self._lower: list[Vertex] = []
         self._upper: list[Vertex] = []
-        self._waiting: deque[Vertex] = deque()  # change points that still have too few values after them
         self._sum = 0.0
         self.count = 0
         self.dropped = 0
 
     def update(self, value: float, mark: float) -> None:
         """Take the next value (unit variance); `mark`, e.g. its timestamp, is handed back if a change begins with it."""
-        self._waiting.append((self.count, self._sum, mark))
+        if self.count >= self._min_before:
+            vertex = (self.count, self._sum, mark)
+            self._push(self._lower, vertex, 1.0)
+            self._push(self._upper, vertex, -1.0)
         self.count += 1
         self._sum += value
-        while self._waiting and self.count - self._waiting[0][0] >= self._min_after:
-            vertex = self._waiting.popleft()
-            if vertex[0] >= self._min_before:
-                self._push(self._lower, vertex, 1.0)
-                self._push(self._upper, vertex, -1.0)
 
     def change(self) -> Change | None:
-        """The maximum of the likelihood ratio; None while no change point has enough values on both sides."""
+        """The maximum of the likelihood ratio; None while there are too few values."""
         count, total = self.count, self._sum
         best, found = -1.0, None
         for half in (self._lower, self._upper):
@@ -120,7 +115,6 @@ class Focus:
             "dropped": self.dropped,
             "lower": array("d", chain.from_iterable(self._lower)),
             "upper": array("d", chain.from_iterable(self._upper)),
-            "waiting": array("d", chain.from_iterable(self._waiting)),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -128,7 +122,6 @@ class Focus:
         self.count, self._sum, self.dropped = int(state["n"]), float(state["sum"]), int(state["dropped"])
         self._lower = _vertices(state["lower"])
         self._upper = _vertices(state["upper"])
-        self._waiting = deque(_vertices(state["waiting"]))
 
 
 def _vertices(flat: Sequence[float]) -> list[Vertex]:

@@ -11,7 +11,7 @@ from eil_physics.first_law import FirstLaw, first_law
 from eil_physics.thermal import DEFAULT_AMBIENT_K, DEFAULT_AMBIENT_U_K, ThermalNode, observe_window
 from numpy.typing import NDArray
 
-from eil_regime.domain.channels import ABSOLUTE_ZERO_C, AMBIENT, POWER, TEMPERATURE, UTILISATION
+from eil_regime.domain.bounds import ABSOLUTE_ZERO_C, AMBIENT, POWER, TEMPERATURE, UTILISATION
 
 AMBIENT_SENSOR_U_K = 0.5
 IDLE_SHARE = 0.5

@@ -1,0 +1,219 @@
+"""Two tenants cannot see, prove or spend each other's things: every RPC of the contract, generated from the protos.
+
+Tenant alpha owns a world. Tenant beta, as an admin, calls every method with alpha's own names. Beta must learn nothing and change nothing.
+"""
+
+import importlib
+import itertools
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from e2e.plant import Plant
+from eil_mesh.access import access_of, methods
+from eil_mesh.clock import from_us
+from eil_mesh.services import SERVICES
+from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+CONTRACTS = [
+    importlib.import_module(f"eil.{name}.v1.{name}_pb2").DESCRIPTOR
+    for name, service in SERVICES.items()
+    if service.grpc
+]
+METHODS: dict[str, MethodDescriptor] = dict(
+    itertools.chain.from_iterable(methods(service) for file in CONTRACTS for service in file.services_by_name.values())
+)
+ORDINARY = {path: method for path, method in METHODS.items() if (access := access_of(path)) and access.roles}
+INTERNAL = sorted(METHODS.keys() - ORDINARY.keys())
+
+
+class World:
+    """Alpha's things, and calls as either tenant over gRPC through the door."""
+
+    def __init__(self, mesh: Any, stamp: Any) -> None:
+        self.mesh = mesh
+        door = mesh.door("admin", tenant="alpha", subject="alpha-owner")
+        plant = Plant(door, stamp, source="alpha-plant")
+        plant.sense(30)
+        proven = plant.act()
+        plant.sense(6)
+        door.call("POST", "/v1/proof", plant.proof_of(proven))
+        unproven = plant.act()
+        plant.sense(6)
+        door.call("PUT", "/v1/modes/alpha-plant", {"mode": "approve"})
+        to_approve = plant.act()
+        history = [{"name": "load", "values": [1.0, 2.0, 3.0]}]
+        door.call("POST", "/v1/nvp/predict", {"history": history})  # draws the first lease: the starting grant appears
+        grant = {"debit_owner": "@treasury", "credit_owner": "alpha-owner", "token": "CEU", "amount_u": 5_000_000}
+        door.call("POST", "/v1/economy/transfers", {"id": "alpha-grant", **grant})
+        stored = door.call("POST", "/v1/atlas/objects", {"content": "YWxwaGE=", "media_type": "text/plain"})
+        self.names = {
+            "source": "alpha-plant",
+            "prediction_id": unproven["prediction_id"],
+            "owner": "alpha-owner",
+            "debit_owner": "alpha-owner",
+            "credit_owner": "beta-owner",
+            "digest": stored["digest"],
+            "id": "beta-steals",
+            "request_id": "beta-asks",
+            "token": "CEU",
+            "token_in": "CEU",
+            "token_out": "PFT",
+            "pair": "CEU-PFT",
+            "goal": "minimize_energy",
+            "mode": "auto",
+            "kind": "simulated",
+            "name": "power_draw",
+            "journal": "regime/0",
+        }
+        self.approvable = to_approve["prediction_id"]
+        self.secrets = {
+            "alpha-plant",
+            "alpha-owner",
+            stored["digest"],
+            proven["prediction_id"],
+            unproven["prediction_id"],
+        }
+        self.predicted = unproven["predicted_state"]
+        roots = Path(mesh.endpoint.ca).read_bytes()
+        self.channel = grpc.secure_channel(
+            mesh.endpoint.grpc.replace("127.0.0.1", "localhost"), grpc.ssl_channel_credentials(roots)
+        )
+        self.tokens = {
+            tenant: mesh.token("admin", tenant=tenant, subject=f"{tenant}-owner") for tenant in ("alpha", "beta")
+        }
+
+    def request(self, path: str) -> Any:
+        """A valid request that names alpha's things."""
+        request = self._filled(GetMessageClass(METHODS[path].input_type))
+        if path.endswith("/ApproveDecision"):
+            request.prediction_id = self.approvable
+        return request
+
+    def _filled(self, kind: Any) -> Any:
+        message = kind()
+        for field in kind.DESCRIPTOR.fields:
+            if field.containing_oneof is None or field is field.containing_oneof.fields[0]:
+                self._fill(message, field)
+        return message
+
+    def _fill(self, message: Any, field: FieldDescriptor) -> None:
+        name = field.name
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            if name == "telemetry":
+                getattr(message, name)["power_draw"] = 1.0
+        elif field.message_type is not None and field.message_type.full_name == "google.protobuf.Timestamp":
+            moment = from_us(self._moment_us(name))
+            (getattr(message, name).append if field.is_repeated else getattr(message, name).CopyFrom)(moment)
+        elif field.message_type is not None:
+            if name == "planned":
+                return
+            value = self._filled(GetMessageClass(field.message_type))
+            (getattr(message, name).append if field.is_repeated else getattr(message, name).CopyFrom)(value)
+        elif name in self.names:
+            setattr(message, name, self.names[name])
+        elif name in ("energy", "entropy"):
+            setattr(message, name, self.predicted[name])
+        elif name == "page_token":
+            return
+        elif field.is_repeated:
+            if name in ("values", "power_w"):
+                getattr(message, name).append(1.0)
+        elif field.type == FieldDescriptor.TYPE_BYTES:
+            setattr(message, name, b"x" * 32)
+        elif field.type == FieldDescriptor.TYPE_DOUBLE:
+            setattr(message, name, {"horizon_s": 60.0, "level": 0.5, "avg_utilization": 0.4}.get(name, 0.5))
+        elif field.type != FieldDescriptor.TYPE_STRING:
+            setattr(message, name, {"side": 4, "mode": 1, "page_size": 50}.get(name, 1))
+
+    def _moment_us(self, name: str) -> int:
+        import time
+
+        now_us = time.time_ns() // 1000
+        return now_us - 3600 * 10**6 if name == "start" else now_us
+
+    def call(self, tenant: str, path: str, request: Any) -> tuple[grpc.StatusCode, list[Any]]:
+        """Status and responses; a stream is listened to for a moment."""
+        method = METHODS[path]
+        answer = GetMessageClass(method.output_type).FromString
+        metadata = (("authorization", f"Bearer {self.tokens[tenant]}"),)
+        write = type(request).SerializeToString
+        try:
+            if method.server_streaming:
+                stream = self.channel.unary_stream(path, write, answer)(request, metadata=metadata, timeout=1.0)
+                return grpc.StatusCode.OK, list(stream)
+            call = self.channel.unary_unary(path, write, answer)
+            return grpc.StatusCode.OK, [call(request, metadata=metadata, timeout=30.0)]
+        except grpc.RpcError as error:
+            return error.code(), []
+
+    def snapshot(self) -> dict[str, str]:
+        """What alpha sees of its own world."""
+        seen = {}
+        for path in sorted(ORDINARY):
+            name = path.rpartition("/")[2]
+            if name.startswith(("Get", "List", "Measure")) and name not in ("GetPricing", "GetEnergyMap", "ListHeads"):
+                status, answers = self.call("alpha", path, self.request(path))
+                seen[path] = f"{status} {[str(answer) for answer in answers]}"
+        return seen
+
+
+@pytest.fixture(scope="module")
+def world(mesh):
+    from datetime import UTC, datetime, timedelta
+
+    now = datetime.now(UTC)
+    stamp = lambda seconds: (now + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")  # noqa: E731
+    made = World(mesh, stamp)
+    yield made
+    made.channel.close()
+
+
+@pytest.mark.parametrize("path", sorted(ORDINARY))
+def test_beta_learns_nothing_and_changes_nothing(world, path):
+    import time
+
+    request = world.request(path)
+    before = _settled(world, time)
+    status, answers = world.call("beta", path, request)
+    assert status != grpc.StatusCode.INVALID_ARGUMENT, (
+        "the generated request must reach the method: give it a value above"
+    )
+    assert status not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED)
+    told = world.secrets - {value for value in world.names.values() if value in json_format.MessageToJson(request)}
+    for answer in answers:
+        text = json_format.MessageToJson(answer)
+        assert not [secret for secret in told if secret in text], text
+    if path in before and answers:
+        own_status, own = world.call("alpha", path, request)
+        assert own_status == grpc.StatusCode.OK
+        stands_for_nothing = type(answers[0])()
+        assert answers[0] != own[0] or own[0] == stands_for_nothing, "beta read what is alpha's"
+    assert world.snapshot() == before
+
+
+def _settled(world: World, time: Any) -> dict[str, str]:
+    """Alpha's view, once the Atlas has followed and nothing moves by itself."""
+    seen = world.snapshot()
+    for _ in range(40):
+        time.sleep(0.05)
+        again = world.snapshot()
+        if again == seen:
+            return seen
+        seen = again
+    raise AssertionError("alpha's world does not come to rest")
+
+
+@pytest.mark.parametrize("path", INTERNAL)
+def test_what_only_the_mesh_may_call_is_refused_to_everybody(world, path):
+    request = world.request(path)
+    status, _ = world.call("alpha", path, request)
+    assert status == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_every_method_of_the_contract_is_covered():
+    assert len(METHODS) >= 40
+    assert not [path for path in METHODS if access_of(path) is None], "a method without an access rule"
