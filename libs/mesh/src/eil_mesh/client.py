@@ -24,6 +24,8 @@ from eil_mesh.tls import channel_credentials
 Stub = TypeVar("Stub")
 DEADLINE_S = 10.0
 """Deadline of a call on nobody's behalf."""
+KEEPALIVE_MS = 30_000
+"""Time between pings of a quiet connection; a server must bear pings this often, or it ends the connection."""
 
 
 def service_config(service: ServiceDescriptor) -> str:
@@ -120,7 +122,7 @@ class Peers:
             ("grpc.service_config", service_config(contract.services_by_name[f"{service.capitalize()}Service"])),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
-            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         ]
         interceptors = [_UnaryCarry(self._settings.service), _StreamCarry(self._settings.service)]

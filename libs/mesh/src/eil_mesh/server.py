@@ -18,7 +18,7 @@ from prometheus_client import start_http_server
 
 from eil_mesh import event_log, telemetry
 from eil_mesh.anchor import anchor, signing_key
-from eil_mesh.client import Peers
+from eil_mesh.client import KEEPALIVE_MS, Peers
 from eil_mesh.clock import Clock, SystemClock
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.layers import Guard, Layers
@@ -47,7 +47,11 @@ class Mesh(Generic[S]):
         guard = Guard(self.verifier, settings.tls_dir is not None, settings.deadline_s)
         self.server = grpc.aio.server(
             interceptors=[Layers(guard)],
-            options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 1)],
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.so_reuseport", 1),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+            ],
             maximum_concurrent_rpcs=4096,
         )
         self._stores: list[Store] = []

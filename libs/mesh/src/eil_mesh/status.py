@@ -1,6 +1,7 @@
 """The error tree on the wire: EilError ⇄ google.rpc.Status."""
 
 import secrets
+from itertools import islice
 
 import grpc
 import structlog
@@ -10,6 +11,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from eil_mesh.errors import DOMAIN, EilError
 
 DETAILS_KEY = "grpc-status-details-bin"
+MOST_VIOLATIONS, LONGEST_MESSAGE, LONGEST_TEXT = 16, 800, 120
+"""Violations, and letters of a message and of other texts, that a status holds: clients refuse metadata above 8 KiB."""
 log = structlog.get_logger("eil.errors")
 
 
@@ -22,13 +25,16 @@ def to_status(error: EilError, request_id: str) -> status_pb2.Status:
         packed.Pack(message)
         details.append(packed)
 
-    pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={"request_id": request_id}))
+    metadata = {"request_id": _cut(request_id, LONGEST_TEXT)}
+    pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
     if error.violations:
         pack(
             error_details_pb2.BadRequest(
                 field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-                    for field, description in error.violations.items()
+                    error_details_pb2.BadRequest.FieldViolation(
+                        field=_cut(field, LONGEST_TEXT), description=_cut(description, LONGEST_TEXT)
+                    )
+                    for field, description in islice(error.violations.items(), MOST_VIOLATIONS)
                 ]
             )
         )
@@ -36,13 +42,18 @@ def to_status(error: EilError, request_id: str) -> status_pb2.Status:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(error.retry_after_s * 1000))
         pack(error_details_pb2.RetryInfo(retry_delay=delay))
-    return status_pb2.Status(code=code_pb2.Code.Value(error.code), message=error.message, details=details)
+    message = _cut(error.message, LONGEST_MESSAGE)
+    return status_pb2.Status(code=code_pb2.Code.Value(error.code), message=message, details=details)
 
 
-def internal(error: BaseException) -> EilError:
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def internal(error: BaseException, request_id: str) -> EilError:
     """An opaque error for an unexpected exception, which is logged whole under the id that the caller sees."""
     error_id = secrets.token_hex(6)
-    log.error("unexpected error", error_id=error_id, exc_info=error)
+    log.error("unexpected error", error_id=error_id, request_id=request_id, exc_info=error)
     return EilError(f"an unexpected error happened here; report it with error id {error_id}, which stands in the log")
 
 
@@ -51,10 +62,10 @@ async def abort(context: grpc.aio.ServicerContext, error: BaseException, request
     if isinstance(error, grpc.aio.AioRpcError):
         trailing = [(key, value) for key, value in error.trailing_metadata() or () if key == DETAILS_KEY]
         await context.abort(error.code(), error.details() or "", tuple(trailing))
-    known = error if isinstance(error, EilError) else internal(error)
+    known = error if isinstance(error, EilError) else internal(error, request_id)
     status = to_status(known, request_id)
     await context.abort(
-        getattr(grpc.StatusCode, known.code), known.message, ((DETAILS_KEY, status.SerializeToString()),)
+        getattr(grpc.StatusCode, known.code), status.message, ((DETAILS_KEY, status.SerializeToString()),)
     )
 
 

@@ -7,7 +7,6 @@ async with running(tmp_path, AtlasSettings, build) as mesh, grpc.aio.insecure_ch
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,8 @@ from eil_mesh.settings import MeshSettings
 
 S = TypeVar("S", bound=MeshSettings)
 KEY_ID = "test"
+FOR_EVER_S = 4_102_444_800
+"""The year 2100: tokens outlive whatever clock a test holds."""
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +59,7 @@ async def running(
 def token(
     tmp_path: Path, roles: Iterable[str] = ("admin",), tenant: str = DEFAULT_TENANT, subject: str = "tester"
 ) -> str:
-    """A token valid for an hour; the key that verifies it is put into `tmp_path/keys/jwks.json`, where services look for it."""
+    """A token that does not expire; the key that verifies it is put into `tmp_path/keys/jwks.json`, where services look for it."""
     jwks = tmp_path / "keys" / "jwks.json"
     if not jwks.exists():
         public = RSAAlgorithm.to_jwk(_key().public_key(), as_dict=True)
@@ -70,7 +71,7 @@ def token(
         "sub": subject,
         "roles": list(roles),
         "tenant": tenant,
-        "exp": time.time() + 3600,
+        "exp": FOR_EVER_S,
     }
     return jwt.encode(claims, _key(), algorithm="RS256", headers={"kid": KEY_ID})
 
