@@ -57,7 +57,7 @@ class Regime(regime_pb2_grpc.RegimeServiceServicer):
         self._seen, self.failures = seen, 0
         """Calls of Sense that fail before one succeeds."""
 
-    async def Sense(self, request: Any, context: Any) -> regime_pb2.SenseResponse:  # noqa: N802
+    async def Sense(self, request: Any, context: Any) -> regime_pb2.SenseResponse:
         self._seen.grpc("Sense", context)
         if self.failures:
             self.failures -= 1
@@ -65,15 +65,15 @@ class Regime(regime_pb2_grpc.RegimeServiceServicer):
         state = regime_pb2.EnergyState(total_energy=request.telemetry["power_draw"] * 60, regime="stable")
         return regime_pb2.SenseResponse(status="accepted", energy_state=state)
 
-    async def GetHistory(self, request: Any, context: Any) -> regime_pb2.GetHistoryResponse:  # noqa: N802
+    async def GetHistory(self, request: Any, context: Any) -> regime_pb2.GetHistoryResponse:
         column = regime_pb2.Column(name="power_draw", values=[850.123456] * 200_000)
         return regime_pb2.GetHistoryResponse(columns=[column])
 
-    async def GetStatus(self, request: Any, context: Any) -> regime_pb2.GetStatusResponse:  # noqa: N802
+    async def GetStatus(self, request: Any, context: Any) -> regime_pb2.GetStatusResponse:
         self._seen.grpc("GetStatus", context)
         raise NotFound(f"no source is called {request.source!r}", reason="SOURCE_UNKNOWN")
 
-    async def PutSource(self, request: Any, context: Any) -> regime_pb2.PutSourceResponse:  # noqa: N802
+    async def PutSource(self, request: Any, context: Any) -> regime_pb2.PutSourceResponse:
         self._seen.grpc(f"PutSource {request.source}", context)
         return regime_pb2.PutSourceResponse()
 
@@ -82,15 +82,15 @@ class Decision(decision_pb2_grpc.DecisionServiceServicer):
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
 
-    async def Act(self, request: Any, context: Any) -> decision_pb2.ActResponse:  # noqa: N802
+    async def Act(self, request: Any, context: Any) -> decision_pb2.ActResponse:
         self._seen.grpc("Act", context)
         raise Unavailable("restarting", retry_after_s=0.1)
 
-    async def ApproveDecision(self, request: Any, context: Any) -> decision_pb2.ApproveDecisionResponse:  # noqa: N802
+    async def ApproveDecision(self, request: Any, context: Any) -> decision_pb2.ApproveDecisionResponse:
         self._seen.grpc(f"ApproveDecision {request.prediction_id}", context)
         return decision_pb2.ApproveDecisionResponse()
 
-    async def StreamActions(  # noqa: N802
+    async def StreamActions(
         self, request: Any, context: Any
     ) -> AsyncIterator[decision_pb2.StreamActionsResponse]:
         self._seen.grpc("StreamActions", context)
@@ -99,7 +99,7 @@ class Decision(decision_pb2_grpc.DecisionServiceServicer):
 
 
 class Market(market_pb2_grpc.MarketServiceServicer):
-    async def RemoveLiquidity(self, request: Any, context: Any) -> market_pb2.RemoveLiquidityResponse:  # noqa: N802
+    async def RemoveLiquidity(self, request: Any, context: Any) -> market_pb2.RemoveLiquidityResponse:
         return market_pb2.RemoveLiquidityResponse(amount0_u=request.shares)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import grpc
 import pytest
-from e2e.plant import Plant
 from eil_mesh.access import access_of, methods
 from eil_mesh.clock import from_us
 from eil_mesh.services import SERVICES
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from support.plant import Plant
 
 CONTRACTS = [
     importlib.import_module(f"eil.{name}.v1.{name}_pb2").DESCRIPTOR

@@ -1,7 +1,7 @@
 """Sense, act, proof through the gateway: what a newcomer does first."""
 
 import pytest
-from e2e.plant import Plant
+from support.plant import Plant
 
 
 def test_the_blueprints_examples_are_accepted_verbatim(mesh):

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from e2e.plant import Plant
 from eil_cli.door import Door, DoorError
 from eil_mesh.services import SERVICES
-
-from conftest import eil
+from support.mesh import eil
+from support.plant import Plant
 
 RETRIED = {0, 429, 500, 502, 503, 504}
 """HTTP statuses after which a client tries again; 0 is no answer at all."""

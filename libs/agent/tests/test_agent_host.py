@@ -51,27 +51,27 @@ class FakeNvml(ModuleType):
         self.boards = list(boards)
         self.driver = driver
 
-    def nvmlInit(self) -> None:  # noqa: N802
+    def nvmlInit(self) -> None:
         if not self.driver:
             raise self.NVMLError("NVML Shared Library Not Found")
 
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:
         return len(self.boards)
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> dict[str, Any]:  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> dict[str, Any]:
         return self.boards[index]
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, board: dict[str, Any]) -> int:  # noqa: N802
+    def nvmlDeviceGetTotalEnergyConsumption(self, board: dict[str, Any]) -> int:
         if "energy_mj" not in board:
             raise self.NVMLError_NotSupported("Not Supported")
         return board["energy_mj"]
 
-    def nvmlDeviceGetPowerUsage(self, board: dict[str, Any]) -> int:  # noqa: N802
+    def nvmlDeviceGetPowerUsage(self, board: dict[str, Any]) -> int:
         if board.get("lost"):
             raise self.NVMLError("GPU is lost")
         return board["power_mw"]
 
-    def nvmlDeviceGetTemperature(self, board: dict[str, Any], sensor: int) -> int:  # noqa: N802
+    def nvmlDeviceGetTemperature(self, board: dict[str, Any], sensor: int) -> int:
         return board["celsius"]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from eil_cli.door import NOT_REACHED, DoorError
@@ -26,7 +27,7 @@ class FakeMesh:
         self.fail: dict[str, list[DoorError]] = {}
         self.entropy_method = "ambient_ratio"
 
-    def call(self, method, path, body=None, *, params=None):
+    def call(self, method, path, body: Any = None, *, params: Any = None) -> Any:
         if self.fail.get(path):
             raise self.fail[path].pop(0)
         if path == "/v1/sense":

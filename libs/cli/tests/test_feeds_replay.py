@@ -1,6 +1,7 @@
 """Replays: names, times, batches, resumption and the report."""
 
 import json
+from typing import Any
 
 import pytest
 from eil_agent import read_recording
@@ -35,7 +36,7 @@ class FakeMesh:
         self.errors: list[DoorError] = []
         self.cut_after: int | None = None
 
-    def call(self, method, path, body=None, *, params=None):
+    def call(self, method, path, body: Any = None, *, params: Any = None) -> Any:
         if path == "/v1/regime/status":
             if params["source"] not in self.clock_s:
                 raise DoorError(404, "SOURCE_UNKNOWN", "never sent a sample")

@@ -1,6 +1,7 @@
 """What carries samples: the outbox, the contact that keeps a door open, declarations, this machine's feed."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from eil_agent import Reading
@@ -23,7 +24,7 @@ class FakeDoor:
         self.calls: list[tuple[str, str, dict]] = []
         self.closed = False
 
-    def call(self, method, path, body=None, *, params=None):
+    def call(self, method, path, body: Any = None, *, params: Any = None) -> Any:
         if self.errors:
             raise self.errors.pop(0)
         self.calls.append((method, path, body))

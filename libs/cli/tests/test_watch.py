@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eil_cli.door import NOT_REACHED, DoorError
@@ -13,6 +14,10 @@ from eil_cli.watch_state import Snapshot, Watcher
 from rich.console import Console
 
 NOW_S = 1_800_000_000.0
+
+
+def pred(number: int) -> str:
+    return f"pred_{number:024d}"
 
 
 def status(
@@ -42,7 +47,7 @@ def decision(number: int):
     return {
         "request": {"source": "datacenter-01", "current_state": {"active_servers": 12, "avg_utilization": 0.4}},
         "response": {
-            "prediction_id": f"pred_{number:024d}",
+            "prediction_id": pred(number),
             "action": {"type": "scale_down", "target_servers": 10, "expected_energy_savings": 1234.5},
             "predicted_state": {"energy": 9876.5, "entropy": 33.0},
             "horizon_s": 15.0,
@@ -56,7 +61,7 @@ def decision(number: int):
 def verdict(number: int, *, valid: bool = True, evidence: str = "measured"):
     return {
         "response": {
-            "prediction_id": f"pred_{number:024d}",
+            "prediction_id": pred(number),
             "valid": valid,
             "energy_error": 0.84,
             "entropy_error": 0.9,
@@ -83,7 +88,7 @@ class FakeTenant:
         }
         self.down: set[str] = set()
 
-    def call(self, method, path, body=None, *, params=None):
+    def call(self, method, path, body: Any = None, *, params: Any = None) -> Any:
         assert method == "GET"
         if path in self.down:
             raise DoorError(503, "UNAVAILABLE", "the service restarts")
@@ -130,9 +135,9 @@ def everything() -> Snapshot:
 def test_a_snapshot_joins_actions_with_their_verdicts():
     snapshot = everything()
     assert [action.prediction_id for action in snapshot.actions] == [
-        "pred_000000000000000000000006",
-        "pred_000000000000000000000005",
-        "pred_000000000000000000000004",
+        pred(6),
+        pred(5),
+        pred(4),
     ]
     newest, proven, refuted = snapshot.actions
     assert newest.verdict is None
@@ -201,7 +206,7 @@ def test_the_screen_fits_and_tells_the_whole_loop(width, tmp_path):
         assert any("measuring" in line for line in lines)
         assert "262.50 PFT" in text
     if width >= 140:
-        assert "pred_000000000000000000000005" in text
+        assert pred(5) in text
 
 
 def test_an_empty_mesh_says_what_to_do(tmp_path):
@@ -225,8 +230,8 @@ def test_event_lines_tell_each_change_once():
     lines = events(None, first)
     assert sum(line.startswith("action") for line in lines) == 3
     assert sum(line.startswith("proof") for line in lines) == 2
-    assert lines.index(next(line for line in lines if "pred_000000000000000000000004" in line)) < lines.index(
-        next(line for line in lines if "pred_000000000000000000000006" in line)
+    assert lines.index(next(line for line in lines if pred(4) in line)) < lines.index(
+        next(line for line in lines if pred(6) in line)
     )
     assert events(first, watcher.collect()) == []
     tenant.sources = [status("datacenter-01", regime="critical")]
@@ -319,7 +324,7 @@ def test_powers_are_readable(value, text):
 
 def test_a_mesh_that_is_not_there_is_trouble_not_an_exception():
     class Nobody:
-        def call(self, method, path, body=None, *, params=None):
+        def call(self, method, path, body: Any = None, *, params: Any = None) -> Any:
             raise DoorError(NOT_REACHED, "UNREACHABLE", "nobody answers")
 
     snapshot = Watcher("https://127.0.0.1:1", {"demo": Nobody()}, now_s=lambda: NOW_S).collect()

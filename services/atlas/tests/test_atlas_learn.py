@@ -55,7 +55,7 @@ class Atlas:
     ):
         """One record with samples at `seconds` after T0, all at `watts` (or one value each)."""
         times = [T0 + round(second * S) for second in seconds]
-        values = [watts] * len(times) if isinstance(watts, float) else watts
+        values = watts if isinstance(watts, list) else [watts] * len(times)
         key = f"{tenant}/{source}"
         self._clock[key] = max([self._clock.get(key, 0), *times])
         energy_state = regime_pb2.EnergyState(
@@ -66,7 +66,8 @@ class Atlas:
             power_method="METERED",
             time=from_us(self._clock[key]),
         )
-        energy_state.MergeFrom(regime_pb2.EnergyState(**state))
+        for name, value in state.items():
+            setattr(energy_state, name, value)
         record = regime_pb2.TelemetryRecord(
             source=source,
             times_us=times,
@@ -187,6 +188,22 @@ def test_a_settled_window_stands(atlas: Atlas):
     before = atlas.states()
     atlas.sense(range(1, 120, 2), 10_000.0)
     assert [state.energy for state in atlas.states()] == [state.energy for state in before]
+
+
+def test_a_late_sample_does_not_reopen_the_settled_window_before_it(atlas: Atlas):
+    atlas.sense(range(60))
+    atlas.sense([660])  # settles the first window, of whose samples the newest alone are kept
+    atlas.sense([61])
+    assert atlas.states()[0].energy == pytest.approx(5900.0)
+
+
+def test_entropy_is_known_once_one_record_of_the_window_or_its_end_knows_it(atlas: Atlas):
+    atlas.sense([30], total_energy=0.0, entropy=0.0)  # one sample covers nothing yet
+    atlas.sense([90])
+    atlas.sense([100], total_energy=0.0, entropy=0.0)
+    first, second = atlas.states()
+    assert first.entropy == pytest.approx(3000.0 / AMBIENT_K)
+    assert second.entropy == pytest.approx(4000.0 / AMBIENT_K)
 
 
 def test_redelivery_in_any_order_changes_nothing(atlas: Atlas):

@@ -1,6 +1,7 @@
 """Plants are learned from telemetry, and what was not learned is named."""
 
 import numpy as np
+import pytest
 from eil_decision.domain.plant import History, assumed_plant, learn_plant
 
 
@@ -15,8 +16,8 @@ def history(n=200, idle=120.0, peak=300.0, service_ms=8.0, capacity=100.0, noise
 def test_a_linear_plant_is_recovered():
     plant = learn_plant(history())
     assert np.allclose(plant.coefficients, [120.0, 180.0], rtol=0.03)
-    assert abs(plant.service_ms - 8.0) < 0.1
-    assert abs(plant.capacity - 100.0) < 0.1
+    assert plant.service_ms == pytest.approx(8.0, abs=0.1)
+    assert plant.capacity == pytest.approx(100.0, abs=0.1)
     truth = 9 * (120.0 + 180.0 * 0.7)
     assert abs(plant.power_w(9, 6.3) - truth) < 3 * plant.power_sd_w(9, 6.3, 1e9) + 0.01 * truth
 

@@ -127,7 +127,7 @@ DEEP = pool(10**6, 10**6)
 @pytest.mark.parametrize(
     ("attempt", "kind", "reason"),
     [
-        (lambda: in_(DEEP, due=4), "precondition", "DEADLINE_EXPIRED"),
+        (lambda: in_(DEEP, due=4), "precondition", "DEADLINE_PASSED"),
         (lambda: in_(DEEP, token="MUNT"), "invalid", "UNKNOWN_TOKEN"),
         (lambda: in_(DEEP, a=0), "invalid", "INVALID_AMOUNT"),
         (lambda: in_(DEEP, a=-1), "invalid", "INVALID_AMOUNT"),
@@ -139,17 +139,17 @@ DEEP = pool(10**6, 10**6)
         (lambda: in_(DEEP, PoolLimits(), a=20_001), "precondition", "TRADE_TOO_LARGE"),
         (lambda: out_(DEEP, PoolLimits(), b=20_000), "precondition", "TRADE_TOO_LARGE"),
         (lambda: in_(pool(MAX_AMOUNT_U, 10**6), a=10**15), "precondition", "TRADE_TOO_LARGE"),
-        (lambda: in_(DEEP, low=100), "precondition", "SLIPPAGE_EXCEEDED"),
-        (lambda: out_(DEEP, top=100), "precondition", "SLIPPAGE_EXCEEDED"),
+        (lambda: in_(DEEP, low=100), "precondition", "SLIPPAGE"),
+        (lambda: out_(DEEP, top=100), "precondition", "SLIPPAGE"),
         (lambda: add_liquidity(Pool("a", "b"), 1000, 1000, 0, 9, 0), "precondition", "INSUFFICIENT_LIQUIDITY"),
         (lambda: add_liquidity(Pool("a", "b"), 0, 1000, 0, 9, 0), "invalid", "INVALID_AMOUNT"),
-        (lambda: add_liquidity(DEEP, 100, 50, 51, 9, 0), "precondition", "SLIPPAGE_EXCEEDED"),
-        (lambda: add_liquidity(DEEP, 100, 50, 0, 9, 10), "precondition", "DEADLINE_EXPIRED"),
+        (lambda: add_liquidity(DEEP, 100, 50, 51, 9, 0), "precondition", "SLIPPAGE"),
+        (lambda: add_liquidity(DEEP, 100, 50, 0, 9, 10), "precondition", "DEADLINE_PASSED"),
         (lambda: add_liquidity(DEEP, MAX_AMOUNT_U, MAX_AMOUNT_U, 0, 9, 0), "precondition", "TRADE_TOO_LARGE"),
         (lambda: remove_liquidity(DEEP, 10**6 - 999, 0, 0, 9, 0), "precondition", "INSUFFICIENT_LIQUIDITY"),
         (lambda: remove_liquidity(pool(10**6, 10), 9, 0, 0, 9, 0), "precondition", "INSUFFICIENT_LIQUIDITY"),
-        (lambda: remove_liquidity(DEEP, 10, 11, 0, 9, 0), "precondition", "SLIPPAGE_EXCEEDED"),
-        (lambda: remove_liquidity(DEEP, 10, 0, 11, 9, 0), "precondition", "SLIPPAGE_EXCEEDED"),
+        (lambda: remove_liquidity(DEEP, 10, 11, 0, 9, 0), "precondition", "SLIPPAGE"),
+        (lambda: remove_liquidity(DEEP, 10, 0, 11, 9, 0), "precondition", "SLIPPAGE"),
         (lambda: time_weighted_price(DEEP, DEEP), "precondition", "WINDOW_TOO_SHORT"),
     ],
 )
@@ -197,6 +197,10 @@ def test_a_clock_that_steps_back_accumulates_nothing_twice() -> None:
     assert replace(observe(Pool("a", "b"), 10), updated_us=0) == Pool("a", "b")
 
 
+def allow(refused: MarketError, *reasons: str) -> None:
+    assert refused.reason in reasons
+
+
 class PoolMachine(RuleBasedStateMachine):
     """Traders and providers act at will; nobody ever takes out more than went in at the pool's own prices."""
 
@@ -221,7 +225,7 @@ class PoolMachine(RuleBasedStateMachine):
         try:
             self.pool, done = swap_exact_in(self.pool, FREE, token, a, 1, NEVER_US, self.now_us)
         except MarketError as refused:
-            assert refused.reason in {"TRADE_TOO_LARGE", "INSUFFICIENT_LIQUIDITY"}
+            allow(refused, "TRADE_TOO_LARGE", "INSUFFICIENT_LIQUIDITY")
             return
         self.settle(token, a, done.amount_out_u)
 
@@ -230,7 +234,7 @@ class PoolMachine(RuleBasedStateMachine):
         try:
             self.pool, done = swap_exact_out(self.pool, FREE, token, b, NEVER_US, NEVER_US, self.now_us)
         except MarketError as refused:
-            assert refused.reason in {"TRADE_TOO_LARGE", "INSUFFICIENT_LIQUIDITY"}
+            allow(refused, "TRADE_TOO_LARGE", "INSUFFICIENT_LIQUIDITY")
             return
         self.settle(token, done.amount_in_u, b)
 
@@ -239,7 +243,7 @@ class PoolMachine(RuleBasedStateMachine):
         try:
             self.pool, gave = add_liquidity(self.pool, x, y, 0, NEVER_US, self.now_us)
         except MarketError as refused:
-            assert refused.reason == "INSUFFICIENT_LIQUIDITY"
+            allow(refused, "INSUFFICIENT_LIQUIDITY")
             return
         assert gave.x_u <= x
         assert gave.y_u <= y
@@ -254,7 +258,7 @@ class PoolMachine(RuleBasedStateMachine):
         try:
             self.pool, got = remove_liquidity(self.pool, shares, 0, 0, NEVER_US, self.now_us)
         except MarketError as refused:
-            assert refused.reason == "INSUFFICIENT_LIQUIDITY"
+            allow(refused, "INSUFFICIENT_LIQUIDITY")
             return
         self.shares -= shares
         self.wallet["CEU"] += got.x_u

@@ -1,5 +1,7 @@
 """The regime service over gRPC: what is stored, what is refused, what is measured."""
 
+from __future__ import annotations
+
 import math
 
 import grpc
@@ -32,8 +34,8 @@ async def regime(tmp_path, clock):
 class Client:
     """Calls with a token."""
 
-    def __init__(self, channel, tmp_path):
-        self.stub = regime_pb2_grpc.RegimeServiceStub(channel)
+    def __init__(self, channel: grpc.aio.Channel, tmp_path):
+        self.stub: regime_pb2_grpc.RegimeServiceAsyncStub = regime_pb2_grpc.RegimeServiceStub(channel)
         self.log = event_log_pb2_grpc.EventLogServiceStub(channel)
         self.tmp_path = tmp_path
 

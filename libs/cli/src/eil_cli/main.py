@@ -80,3 +80,7 @@ def main() -> None:
             build()()
     except typer.Exit as end:
         sys.exit(end.exit_code)
+
+
+if __name__ == "__main__":
+    main()

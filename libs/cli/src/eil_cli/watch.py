@@ -189,10 +189,15 @@ def _mesh(state: Path, *, keep: bool) -> Iterator[None]:
         yield
         return
     try:
-        if _eil("up", "--detach", "--state", str(state)) != 0:
-            raise Failure("the mesh did not start, so there is nothing to show; the reason stands above")
+        started = _eil("up", "--detach", "--state", str(state)) == 0
+    except KeyboardInterrupt:
+        _eil("down", "--state", str(state))
+        raise
+    if not started:
+        raise Failure("the mesh did not start, so there is nothing to show; the reason stands above")
+    try:
         yield
-    finally:  # also after a start that Ctrl-C cut short
+    finally:
         _eil("down", "--state", str(state))
 
 
@@ -231,13 +236,16 @@ def _live_screen(state: Path, footer: Callable[[], str]) -> Iterator[Show]:
 
     from eil_cli.watch_screen import screen
 
+    shown = []
     with Live(console=out, screen=True, auto_refresh=False) as live:
 
         def show(snapshot: "Snapshot") -> None:
-            view = screen(snapshot, width=out.width, token_command=_token_command(state), footer=footer())
-            live.update(view, refresh=True)
+            shown[:] = [screen(snapshot, width=out.width, token_command=_token_command(state), footer=footer())]
+            live.update(shown[0], refresh=True)
 
         yield show
+    if shown:  # what was seen last stays to be read
+        out.print(shown[0])
 
 
 def _event_lines() -> Show:

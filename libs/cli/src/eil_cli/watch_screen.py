@@ -77,8 +77,8 @@ def verdict_text(action: ActionView, clock_s: float | None) -> Text:
     """What became of a prediction, or how long its window still lasts on the source's clock."""
     verdict = action.verdict
     if verdict is None:
-        left_s = None if clock_s is None else action.window_end_s - clock_s
-        return Text("measuring" if left_s is None or left_s <= 0.0 else f"measuring, {left_s:.0f} s", style="dim")
+        left_s = 0.0 if clock_s is None else action.window_end_s - clock_s
+        return Text(f"measuring, {left_s:.0f} s" if left_s > 0.0 else "awaiting proof", style="dim")
     if verdict.evidence != "measured":
         return Text("not measured", style="yellow")
     if not verdict.valid:
@@ -249,7 +249,7 @@ def _actions(snapshot: Snapshot, width: int) -> RenderableType:
 
 
 def _balances(snapshot: Snapshot) -> RenderableType:
-    line = Text("Balances  ", style="bold")
+    line = Text.assemble(("Balances  ", "bold"))
     for tenant, tokens in (snapshot.balances or {}).items():
         line.append(f"{tenant} ", style="dim")
         for token in TOKENS:

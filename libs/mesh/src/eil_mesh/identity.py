@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import structlog
 
 from eil_mesh.errors import Unauthenticated
 
 DEFAULT_TENANT = "default"
 ROLES = ("viewer", "operator", "agent", "admin")
+log = structlog.get_logger("eil.identity")
 LEEWAY_S = 5.0
 """Difference of clocks that a token's times forgive [s]."""
 
@@ -29,7 +31,7 @@ class Principal:
 
 
 class TokenVerifier:
-    """Verifies RS256 tokens against a JWKS file, which is read again when a token names a key that is not known yet.
+    """Verifies RS256 tokens against a JWKS file, which is read again when it changes: new keys serve, withdrawn ones do not any more.
 
     Args:
         jwks: file with the JSON Web Key Set.
@@ -42,6 +44,7 @@ class TokenVerifier:
         self._jwks, self._issuer, self._audience = jwks, issuer, audience
         self._now_s, self._remember = now_s, remember
         self._keys: dict[str, Any] = {}
+        self._read: tuple[int, int, int] | None = None
         self._seen: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     def verify(self, token: str) -> Principal:
@@ -50,6 +53,7 @@ class TokenVerifier:
         Raises:
             Unauthenticated: bad signature, expired, wrong issuer or audience, unknown key, malformed claims.
         """
+        self._refresh()
         if known := self._seen.get(token):
             expires, principal = known
             if self._now_s() < expires:
@@ -83,13 +87,34 @@ class TokenVerifier:
             self._seen.popitem(last=False)
         return principal
 
+    def _refresh(self) -> None:
+        """Read the key set if the file is another than the one read before."""
+        try:
+            stat = self._jwks.stat()
+            stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if stamp == self._read:
+                return
+            self._read = stamp
+            self._keys = _signing_keys(json.loads(self._jwks.read_text()))
+            self._seen.clear()
+        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
+            log.error(
+                "the key set cannot be read; the keys known before stay in force", path=str(self._jwks), error=repr(error)
+            )
+
     def _key(self, kid: str) -> Any:
-        if kid not in self._keys:
-            keys = json.loads(self._jwks.read_text())["keys"]
-            self._keys = {key["kid"]: jwt.PyJWK.from_dict(key, "RS256").key for key in keys}
         if kid not in self._keys:
             raise jwt.InvalidTokenError("it was signed by a key that the mesh does not know")
         return self._keys[kid]
+
+
+def _signing_keys(key_set: dict[str, Any]) -> dict[str, Any]:
+    """RSA signature keys by id; a set may hold keys of other kinds, which verify nothing here."""
+    return {
+        key["kid"]: jwt.PyJWK.from_dict(key, "RS256").key
+        for key in key_set["keys"]
+        if key.get("kty") == "RSA" and key.get("use", "sig") == "sig" and "kid" in key
+    }
 
 
 def _principal(claims: dict[str, Any]) -> Principal:

@@ -4,6 +4,7 @@ Each layer is an async context manager around the call; what it raises becomes t
 """
 
 import asyncio
+import inspect
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -66,10 +67,13 @@ async def _deadline(remaining_s: float | None) -> AsyncIterator[None]:
     if remaining_s is None:
         yield
         return
+    limit = asyncio.timeout(max(remaining_s, 0.0))
     try:
-        async with asyncio.timeout(max(remaining_s, 0.0)):
+        async with limit:
             yield
     except TimeoutError:
+        if not limit.expired():  # something inside timed out: that is no deadline of the caller's
+            raise
         raise DeadlineExceeded(
             "the deadline passed before the answer was ready; what was already stored stays stored; "
             "try again with a longer deadline and the same request id"
@@ -135,7 +139,10 @@ def validate(request: Message) -> None:
     except protovalidate.CompilationError as error:
         raise RuntimeError(f"the rules of {request.DESCRIPTOR.full_name} do not compile: {error}") from error
     if problems:
-        violations = {_field_path(problem.proto.field): problem.proto.message for problem in problems}
+        violations: dict[str, str] = {}
+        for problem in problems:
+            path, message = _field_path(problem.proto.field), problem.proto.message
+            violations[path] = f"{violations[path]}, {message}" if path in violations else message
         first = next(iter(violations.items()))
         raise InvalidArgument(
             f"{first[0] or 'the request'} {first[1]}"
@@ -218,7 +225,11 @@ class Layers(grpc.aio.ServerInterceptor):
     def _stream(self, method: str, behaviour: Any) -> Any:
         async def serve(request: Any, context: grpc.aio.ServicerContext) -> Any:
             async with self._around(method, request, context, False):
-                async for response in behaviour(request, context):
+                responses = behaviour(request, context)
+                if inspect.isawaitable(responses):  # it writes to the context itself, as Health.Watch does
+                    await responses
+                    return
+                async for response in responses:
                     await context.write(response)
 
         return serve

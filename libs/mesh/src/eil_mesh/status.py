@@ -1,7 +1,7 @@
 """The error tree on the wire: EilError ⇄ google.rpc.Status."""
 
 import secrets
-from itertools import islice
+from collections.abc import Iterator, Mapping
 
 import grpc
 import structlog
@@ -11,8 +11,9 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from eil_mesh.errors import DOMAIN, EilError
 
 DETAILS_KEY = "grpc-status-details-bin"
-MOST_VIOLATIONS, LONGEST_MESSAGE, LONGEST_TEXT = 16, 800, 120
-"""Violations, and letters of a message and of other texts, that a status holds: clients refuse metadata above 8 KiB."""
+MESSAGE_BYTES, VIOLATIONS_BYTES, TEXT_BYTES = 800, 2800, 400
+"""Most that a status says: its message, its violations together, one of their texts. Clients refuse metadata above 8 KiB, in which
+the message stands twice, once percent-encoded."""
 log = structlog.get_logger("eil.errors")
 
 
@@ -25,16 +26,14 @@ def to_status(error: EilError, request_id: str) -> status_pb2.Status:
         packed.Pack(message)
         details.append(packed)
 
-    metadata = {"request_id": _cut(request_id, LONGEST_TEXT)}
+    metadata = {"request_id": _cut(request_id, TEXT_BYTES)}
     pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
     if error.violations:
         pack(
             error_details_pb2.BadRequest(
                 field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(
-                        field=_cut(field, LONGEST_TEXT), description=_cut(description, LONGEST_TEXT)
-                    )
-                    for field, description in islice(error.violations.items(), MOST_VIOLATIONS)
+                    error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+                    for field, description in _that_fit(error.violations)
                 ]
             )
         )
@@ -42,12 +41,23 @@ def to_status(error: EilError, request_id: str) -> status_pb2.Status:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(error.retry_after_s * 1000))
         pack(error_details_pb2.RetryInfo(retry_delay=delay))
-    message = _cut(error.message, LONGEST_MESSAGE)
+    message = _cut(error.message, MESSAGE_BYTES)
     return status_pb2.Status(code=code_pb2.Code.Value(error.code), message=message, details=details)
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def _cut(text: str, most: int) -> str:
+    raw = text.encode(errors="replace")
+    return text if len(raw) <= most else raw[: most - 3].decode(errors="ignore") + "…"
+
+
+def _that_fit(violations: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    room = VIOLATIONS_BYTES
+    for field, description in violations.items():
+        field, description = _cut(field, TEXT_BYTES), _cut(description, TEXT_BYTES)
+        room -= len(field.encode()) + len(description.encode())
+        if room < 0:
+            return
+        yield field, description
 
 
 def internal(error: BaseException, request_id: str) -> EilError:

@@ -37,7 +37,6 @@ class Times:
     proof_ms: list[float] = field(default_factory=list)
     health_ms: list[float] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    valid: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,11 @@ class LoopDriver:
             }
             began_s = self._clock_s()
             try:
-                answer = self._door.call("POST", "/v1/proof", body)
+                self._door.call("POST", "/v1/proof", body)
             except DoorError as error:
                 self.times.refusals.append(f"proof: {error.reason}: {error.message}")
                 continue
             self.times.proof_ms.append(1e3 * (self._clock_s() - began_s))
-            self.times.valid += bool(answer["valid"])
         self._commitments = [commitment for commitment in self._commitments if commitment.end_s > self._time_s]
 
     def health(self) -> None:
@@ -215,7 +213,7 @@ def measures(times: Times, *, ready_s: float | None, resident_bytes: int, first_
 
 def _notes(times: Times, ready_s: float | None) -> tuple[str, ...]:
     notes = [
-        f"{len(times.sense_act_ms)} turns and {len(times.proof_ms)} proofs ({times.valid} valid), one after another, "
+        f"{len(times.sense_act_ms)} turns and {len(times.proof_ms)} proofs, one after another, "
         "through TLS, token check and transcoding; floor: /v1/health, p99, as often as the call goes through the door"
     ]
     if ready_s is None:

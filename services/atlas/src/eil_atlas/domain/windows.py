@@ -56,7 +56,7 @@ def window_energies(
     Samples more than three periods (the median spacing) apart are not joined: what lies between is not covered. Method as in
     `eil_physics.energy.integrate`, for all windows at once from the running integral at their edges.
     """
-    t = (np.asarray(times_us, dtype=np.int64) - first_us) / 1e6
+    t = (np.asarray(times_us, dtype=np.int64) - first_us).astype(np.float64) / 1e6
     watts = np.asarray(power_w, dtype=np.float64)
     period = sample_period_s(t)
     if period is None:
@@ -67,7 +67,8 @@ def window_energies(
         begin, length, level = t[:-1][link], np.diff(t)[link], watts[:-1][link]
         slope = (np.diff(watts) / np.diff(t))[link]
     else:
-        begin = np.concatenate(([t[0] - period], np.where(link, t[:-1], t[1:] - period)))
+        begin = t - period
+        begin[1:][link] = t[:-1][link]
         length, level, slope = t - begin, watts, np.zeros(t.size)
     if begin.size == 0:
         return WindowEnergies(np.zeros(windows), np.zeros(windows))
@@ -78,5 +79,5 @@ def window_energies(
     whole_j = np.concatenate(([0.0], np.cumsum(length * (level + slope * length / 2))))
     whole_s = np.concatenate(([0.0], np.cumsum(length)))
     running_j = whole_j[stretch] + inside * (level[stretch] + slope[stretch] * inside / 2)
-    running_s: NDArray[np.float64] = whole_s[stretch] + inside
+    running_s = whole_s[stretch] + inside
     return WindowEnergies(np.diff(running_j), np.diff(running_s))

@@ -69,6 +69,17 @@ def find_resolution(conn: sqlite3.Connection, tenant: str, pending_id: str) -> T
     return None if row is None else Transfer(*row)
 
 
+def newest_seq(conn: sqlite3.Connection) -> int:
+    """Number of the newest line of the book, of whatever tenant; 0 if it is empty."""
+    return conn.execute("SELECT coalesce(max(seq), 0) FROM transfer").fetchone()[0]
+
+
+def recorded_after(conn: sqlite3.Connection, seq: int) -> tuple[Transfer, ...]:
+    """Every line after the one numbered `seq`, oldest first."""
+    rows = conn.execute(f"SELECT {COLUMNS} FROM transfer WHERE seq > ? ORDER BY seq", (seq,))
+    return tuple(Transfer(*row) for row in rows)
+
+
 def replay_of(conn: sqlite3.Connection, wanted: Transfer) -> Transfer | None:
     """The recorded original if `wanted` repeats it, None if its id is new. Raises DifferentTransfer otherwise."""
     recorded = find_transfer(conn, wanted.tenant, wanted.transfer_id)

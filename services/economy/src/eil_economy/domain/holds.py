@@ -16,7 +16,7 @@ from eil_economy.domain.errors import (
 )
 from eil_economy.domain.ledger import require_instruction
 from eil_economy.domain.records import Instruction, Transfer
-from eil_economy.domain.tokens import format_amount, require_amount, require_name, require_text, require_timeout
+from eil_economy.domain.tokens import format_amount, require_amount, require_id, require_text, require_timeout
 
 Outcome = Literal["post", "void", "expire"]
 _RESOLVED: Final[dict[str, type[AlreadyResolved]]] = {
@@ -32,7 +32,7 @@ def reserve(conn: sqlite3.Connection, tenant: str, order: Instruction, timeout_u
     Cover is checked here, so that posting cannot fail for lack of it. A minting instruction reserves new issue.
     Raises InvalidTimeout and whatever `ledger.transfer` raises.
     """
-    require_name(order.transfer_id, "transfer_id")
+    require_id(order.transfer_id)
     require_instruction(tenant, order)
     line = draft(tenant, order, now_us, timeout_us=require_timeout(timeout_us), link_id=None)
     recorded = replay_of(conn, line)
@@ -60,7 +60,7 @@ def post(
 
     `reason` defaults to the reservation's. Raises InvalidAmount and what `resolve` raises.
     """
-    require_name(transfer_id, "transfer_id")
+    require_id(transfer_id)
     if amount_u is not None:
         require_amount(amount_u)
     return resolve(conn, tenant, transfer_id, pending_id, "post", now_us, amount_u, reason)
@@ -70,7 +70,7 @@ def void(
     conn: sqlite3.Connection, tenant: str, transfer_id: str, pending_id: str, now_us: int, reason: str | None = None
 ) -> Transfer:
     """Cancels a reservation: all of it returns to the source. Raises what `resolve` raises."""
-    require_name(transfer_id, "transfer_id")
+    require_id(transfer_id)
     return resolve(conn, tenant, transfer_id, pending_id, "void", now_us, None, reason)
 
 

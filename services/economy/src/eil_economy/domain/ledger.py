@@ -7,19 +7,27 @@ from typing import Final
 from eil_economy.domain.book import all_or_nothing, draft, replay_of, require_cover, write
 from eil_economy.domain.errors import DifferentTransfer, InvalidLink, IssuanceReserved, SelfTransfer
 from eil_economy.domain.records import Instruction, Transfer
-from eil_economy.domain.tokens import ISSUANCE, OWN_ACCOUNTS, require_amount, require_name, require_text, require_token
+from eil_economy.domain.tokens import (
+    ISSUANCE,
+    require_account,
+    require_amount,
+    require_id,
+    require_name,
+    require_text,
+    require_token,
+)
 
 MAX_LINKED: Final = 64
 
 
-def require_instruction(tenant: str, order: Instruction) -> None:
-    """The instruction makes sense by itself, whatever the balances.
+def require_instruction(tenant: str, order: Instruction, *, linked: bool = False) -> None:
+    """The instruction makes sense by itself, whatever the balances; one of a chain may name pools.
 
     Raises, first that applies: InvalidName, UnknownToken, InvalidAmount, SelfTransfer, IssuanceReserved.
     """
     require_name(tenant, "tenant")
-    require_name(order.source, "source", OWN_ACCOUNTS)
-    require_name(order.destination, "destination", OWN_ACCOUNTS)
+    require_account(order.source, "source", linked=linked)
+    require_account(order.destination, "destination", linked=linked)
     require_text(order.reason, "reason")
     require_text(order.reference, "reference", empty=True)
     require_token(order.token)
@@ -38,7 +46,7 @@ def post_now(
     conn: sqlite3.Connection, tenant: str, order: Instruction, now_us: int, link_id: str | None = None
 ) -> Transfer:
     """Records one posted transfer whose id may be the ledger's own. Raises as `transfer` does."""
-    require_instruction(tenant, order)
+    require_instruction(tenant, order, linked=link_id is not None)
     line = draft(tenant, order, now_us, timeout_us=None, link_id=link_id)
     recorded = replay_of(conn, line)
     if recorded is not None:
@@ -53,7 +61,7 @@ def transfer(conn: sqlite3.Connection, tenant: str, order: Instruction, now_us: 
     The destination's account is opened on demand. Raises, first that applies: the errors of `require_instruction`,
     DifferentTransfer, AccountNotFound (source), Overdraft, SupplyExhausted (mint).
     """
-    require_name(order.transfer_id, "transfer_id")
+    require_id(order.transfer_id)
     return post_now(conn, tenant, order, now_us)
 
 
@@ -105,7 +113,7 @@ def transfer_linked(
             "transfers",
         )
     for order in orders:
-        require_name(order.transfer_id, "transfer_id")
+        require_id(order.transfer_id)
     with all_or_nothing(conn):
         lines = tuple(post_now(conn, tenant, order, now_us, link_id=ids[0]) for order in orders)
         (recorded,) = conn.execute(

@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS transfer (
 CREATE UNIQUE INDEX IF NOT EXISTS transfer_resolves_once ON transfer (tenant, pending_id) WHERE pending_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS transfer_by_source ON transfer (tenant, token, source, seq);
 CREATE INDEX IF NOT EXISTS transfer_by_destination ON transfer (tenant, token, destination, seq);
+CREATE INDEX IF NOT EXISTS transfer_by_tenant ON transfer (tenant, seq);
 CREATE INDEX IF NOT EXISTS transfer_by_link ON transfer (tenant, link_id) WHERE link_id IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS hold (

@@ -35,8 +35,13 @@ METERING: Final = "@metering"
 TREASURY: Final = "@treasury"
 """The tenant's own account, from which leases are drawn."""
 OWN_ACCOUNTS: Final = frozenset({ISSUANCE, METERING, TREASURY})
+POOL_PREFIX: Final = "@pool/"
+"""Accounts of the market's pools, e.g. `@pool/CEU-PFT`: only linked transfers may name them, so that both sides of an
+exchange move or none does."""
 
 MAX_NAME_CHARS: Final = 128
+MAX_ID_CHARS: Final = 160
+"""Ids are a client's name and the prefix that says whose name it is."""
 MAX_TEXT_CHARS: Final = 256
 
 
@@ -61,10 +66,21 @@ def require_token(token: str) -> str:
     return token
 
 
-def require_name(name: str, field: str, own: frozenset[str] = frozenset()) -> str:
-    """A name of 1 … 128 characters; names of the ledger's own (`@…`) only if listed in `own`. Raises InvalidName."""
-    if not name or len(name) > MAX_NAME_CHARS:
-        raise InvalidName(f"{field} has {len(name)} characters: give it 1 to {MAX_NAME_CHARS}.", field)
+def require_id(transfer_id: str) -> str:
+    """A client's transfer id of 1 … 160 characters. Raises InvalidName."""
+    return require_name(transfer_id, "transfer_id", longest=MAX_ID_CHARS)
+
+
+def require_account(owner: str, field: str, *, linked: bool = False) -> str:
+    """The owner of an account: anyone, the ledger itself, and in linked transfers a pool. Raises InvalidName."""
+    pool = linked and owner.startswith(POOL_PREFIX) and owner != POOL_PREFIX
+    return require_name(owner, field, OWN_ACCOUNTS | {owner} if pool else OWN_ACCOUNTS)
+
+
+def require_name(name: str, field: str, own: frozenset[str] = frozenset(), *, longest: int = MAX_NAME_CHARS) -> str:
+    """A name of 1 … `longest` characters; names of the ledger's own (`@…`) only if in `own`. Raises InvalidName."""
+    if not name or len(name) > longest:
+        raise InvalidName(f"{field} has {len(name)} characters: give it 1 to {longest}.", field)
     if name.startswith(OWN_PREFIX) and name not in own:
         raise InvalidName(
             f"{field} {name!r} begins with '@', which marks the ledger's own names: choose another.", field

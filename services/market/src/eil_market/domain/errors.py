@@ -48,14 +48,14 @@ class DeadlineExpired(MarketError):
     """The request's deadline, or the quote it rests on, is past."""
 
     kind = "precondition"
-    reason = "DEADLINE_EXPIRED"
+    reason = "DEADLINE_PASSED"
 
 
 class SlippageExceeded(MarketError):
     """The pool moved: the trade would give less, or cost more, than the request allows."""
 
     kind = "precondition"
-    reason = "SLIPPAGE_EXCEEDED"
+    reason = "SLIPPAGE"
 
 
 class TradeTooLarge(MarketError):

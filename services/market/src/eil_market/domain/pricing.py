@@ -109,9 +109,13 @@ def price_ceu(
     supply_ceu_per_s: float,
     quantity_ceu: float,
     reputation: Reputation,
+    *,
+    energy_source: str = "measured energy of 1000 inference steps",
+    load_source: str = "",
 ) -> Price:
     """Compute credit: the energy of its 1000 steps at the tariff × congestion × (1 − bulk) × (1 − reputation discount).
 
+    `energy_source` and `load_source` say in words where the energy, and demand and supply, come from.
     Raises InvalidPriceInput.
     """
     _require(energy_per_ceu_j, "energy_per_ceu_j", above=0.0)
@@ -119,13 +123,14 @@ def price_ceu(
     return _price(
         "CEU",
         energy.currency,
-        Factor("energy_per_ceu", energy_per_ceu_j, "J/CEU", "measured energy of 1000 inference steps"),
+        Factor("energy_per_ceu", energy_per_ceu_j, "J/CEU", energy_source),
         _tariff(energy),
         Factor(
             "congestion",
             congestion_factor(demand_ceu_per_s, supply_ceu_per_s),
             "1",
-            f"demand {demand_ceu_per_s:g} CEU/s of supply {supply_ceu_per_s:g} CEU/s: 1/(1 − demand/supply), at most 4",
+            f"demand {demand_ceu_per_s:g} CEU/s of supply {supply_ceu_per_s:g} CEU/s: 1/(1 − demand/supply), at most 4"
+            + (f"; {load_source}" if load_source else ""),
         ),
         Factor("bulk", 1.0 - bulk, "1", f"1 − average tier discount {bulk:.4f} on {quantity_ceu:g} CEU at once"),
         Factor(
@@ -138,16 +143,23 @@ def price_ceu(
     )
 
 
-def price_pft(proven_per_pft_j: float, energy: EnergyPrice, verdicts: Reputation) -> Price:
+def price_pft(
+    proven_per_pft_j: float,
+    energy: EnergyPrice,
+    verdicts: Reputation,
+    *,
+    proven_source: str = "energy proven saved for each token minted",
+) -> Price:
     """Proof token: the energy proven saved per token at the tariff × validity rate of all proofs.
 
-    `verdicts` is the Jeffreys posterior of the whole market's proofs. Raises InvalidPriceInput.
+    `verdicts` is the Jeffreys posterior of the whole market's proofs, `proven_source` says in words where the energy comes
+    from. Raises InvalidPriceInput.
     """
     _require(proven_per_pft_j, "proven_per_pft_j", above=0.0)
     return _price(
         "PFT",
         energy.currency,
-        Factor("proven_per_pft", proven_per_pft_j, "J/PFT", "energy proven saved for each token minted"),
+        Factor("proven_per_pft", proven_per_pft_j, "J/PFT", proven_source),
         _tariff(energy),
         Factor(
             "validity",

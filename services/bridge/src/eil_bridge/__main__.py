@@ -1,0 +1,3 @@
+from eil_bridge.main import main
+
+main()

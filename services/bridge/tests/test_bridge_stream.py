@@ -1,0 +1,266 @@
+"""The stream as its clients see it: over WebSocket, with real journals behind."""
+
+import asyncio
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from eil.decision.v1 import decision_pb2
+from eil.economy.v1 import economy_pb2
+from eil.events.v1 import event_log_pb2
+from eil.regime.v1 import regime_pb2
+from eil_bridge import events
+from eil_bridge.callers import Caller
+from eil_bridge.outbox import EXPIRED, STOPPING, TOO_SLOW, Ending, Outbox
+from eil_bridge.stream import Wish
+from eil_mesh.clock import MICROSECONDS, ManualClock
+from eil_mesh.identity import Principal
+from eil_mesh.testing import FOR_EVER_S
+from structlog.testing import capture_logs
+from websockets.exceptions import ConnectionClosed
+
+TELEMETRY, SHIFTS, ACTIONS = "eil.sense.telemetry", "eil.regime.shifts", "eil.act.actions"
+RECORD = regime_pb2.TelemetryRecord(
+    source="dc",
+    times_us=[1_800_000_000_000_000, 1_800_000_001_000_000],
+    columns=[regime_pb2.Column(name="power_draw", values=[850.5, math.nan])],
+    energy_state=regime_pb2.EnergyState(total_energy=1.5, power_method="METERED"),
+)
+
+
+def shift(number: int, source: str = "dc") -> regime_pb2.RegimeShift:
+    return regime_pb2.RegimeShift(id=f"{source}-{number}", source=source, from_regime="NaN")
+
+
+def bulky(size: int) -> regime_pb2.RegimeShift:
+    return regime_pb2.RegimeShift(source="dc", reason="x" * size)
+
+
+async def next_event(websocket: Any) -> dict[str, Any]:
+    return json.loads(await websocket.recv())
+
+
+async def closed(websocket: Any) -> tuple[int, str]:
+    """Read to the end; the close code and reason."""
+    with pytest.raises(ConnectionClosed) as caught:
+        while True:
+            await websocket.recv()
+    assert caught.value.rcvd is not None, "the connection was cut without a close frame"
+    return caught.value.rcvd.code, caught.value.rcvd.reason
+
+
+async def test_events_come_as_json_with_their_place_in_the_journal(house: Any):
+    async with house.service("regime"), house.service("decision"), house.service("economy"), house.bridge():
+        decision = decision_pb2.Decision(request=decision_pb2.ActRequest(source="dc"), may_mint=True)
+        entry = economy_pb2.TransferRecord(id="t1", token="PFT", amount_u=12_500_000)
+        async with (
+            house.stream(house.token("viewer")) as websocket,
+            house.repeating("regime", TELEMETRY, "dc", RECORD),
+            house.repeating("decision", ACTIONS, "dc", decision),
+            house.repeating("economy", "eil.economy.entries", "", entry),
+        ):
+            seen: dict[str, dict[str, Any]] = {}
+            while len(seen) < 3:
+                event = await next_event(websocket)
+                seen[event["topic"]] = event
+    telemetry = seen[TELEMETRY]
+    assert set(telemetry) == {"topic", "service", "offset", "time", "key", "payload"}
+    assert (telemetry["service"], telemetry["key"]) == ("regime", "dc")
+    assert telemetry["offset"] >= 1
+    assert telemetry["time"].endswith("Z")
+    assert telemetry["payload"]["columns"] == [{"name": "power_draw", "values": [850.5, None]}], "NaN is null"
+    assert telemetry["payload"]["times_us"][0] == "1800000000000000", "int64 is a string, as in REST"
+    assert telemetry["payload"]["energy_state"]["covered_s"] == 0.0, "defaults are written, as in REST"
+    assert seen[ACTIONS]["payload"]["may_mint"] is True
+    assert seen["eil.economy.entries"]["payload"]["amount_u"] == "12500000"
+
+
+async def test_a_tenant_sees_its_own_events_alone(house: Any):
+    async with house.service("regime"), house.bridge():
+        async with (
+            house.stream(house.token("viewer", tenant="a")) as ours,
+            house.stream(house.token("admin", tenant="b")) as theirs,
+            house.repeating("regime", SHIFTS, "dc", shift(1, "of-b"), tenant="b"),
+            house.repeating("regime", SHIFTS, "dc", shift(1, "of-a"), tenant="a"),
+        ):
+            seen_by_a = [(await next_event(ours))["payload"]["source"] for _ in range(20)]
+            seen_by_b = [(await next_event(theirs))["payload"]["source"] for _ in range(20)]
+    assert set(seen_by_a) == {"of-a"}
+    assert set(seen_by_b) == {"of-b"}, "not even an admin sees another tenant"
+
+
+def test_an_event_that_a_service_should_not_have_sent_is_not_passed_on():
+    wish = Wish(Caller(Principal("s", "a"), "Bearer t", 0.0, "r"), {}, "dc")
+    assert wish.takes(event_log_pb2.Event(tenant="a", topic=SHIFTS, key="dc"))
+    assert not wish.takes(event_log_pb2.Event(tenant="b", topic=SHIFTS, key="dc"))
+    assert not wish.takes(event_log_pb2.Event(tenant="a", topic="unknown", key="dc"))
+    assert not wish.takes(event_log_pb2.Event(tenant="a", topic=SHIFTS, key="other"))
+
+
+async def test_topics_and_source_narrow_the_stream(house: Any):
+    async with house.service("regime"), house.bridge():
+        query = f"access_token={house.token('viewer')}&topics={SHIFTS},{ACTIONS}&source=rack%2F1"
+        async with (
+            house.stream(query=query) as websocket,
+            house.repeating("regime", TELEMETRY, "rack/1", RECORD),
+            house.repeating("regime", SHIFTS, "rack/2", shift(1, "rack/2")),
+            house.repeating("regime", SHIFTS, "rack/1", shift(1, "rack/1")),
+        ):
+            seen = [await next_event(websocket) for _ in range(10)]
+    assert {(event["topic"], event["key"]) for event in seen} == {(SHIFTS, "rack/1")}
+
+
+async def test_a_stream_needs_a_valid_token_with_a_role_and_a_known_topic(house: Any):
+    async with house.bridge():
+        refused = {}
+        for name, stream in {
+            "none": house.stream(),
+            "forged": house.stream("a.b.c"),
+            "query": house.stream(query="access_token=forged"),
+            "no role": house.stream(house.token()),
+            "topic": house.stream(house.token("viewer"), "topics=eil.nonsense"),
+        }.items():
+            async with stream as websocket:
+                refused[name] = await closed(websocket)
+    assert {name: code for name, (code, _) in refused.items()} == {
+        "none": 4401,
+        "forged": 4401,
+        "query": 4401,
+        "no role": 4403,
+        "topic": 4400,
+    }
+    assert all("token" in refused[name][1] for name in ("none", "forged", "query", "no role"))
+    assert SHIFTS in refused["topic"][1]
+
+
+async def test_a_stream_ends_when_its_token_does(house: Any):
+    clock = ManualClock()
+    clock.advance(FOR_EVER_S - clock.now_us() / MICROSECONDS - 0.3)
+    async with house.bridge(clock=clock):
+        async with house.stream(house.token("viewer")) as websocket:
+            await asyncio.sleep(0)
+            clock.advance(0.4)
+            assert await closed(websocket) == (4401, EXPIRED.reason)
+        clock.advance(10)
+        async with house.stream(house.token("viewer")) as websocket:
+            assert await closed(websocket) == (4401, EXPIRED.reason)
+
+
+async def test_a_slow_client_is_told_why_and_let_go(house: Any):
+    async with house.service("regime"), house.bridge(stream_events=5, ping_s=5.0):
+        with capture_logs() as logs:
+            async with house.stream(house.token("viewer"), max_queue=1, ping_interval=None) as websocket:
+                async with house.repeating("regime", SHIFTS, "dc", bulky(60_000)):
+                    await websocket.recv()
+                    while not any(entry["event"] == "stream ends" for entry in logs):
+                        await asyncio.sleep(0.02)
+                messages = []
+                with pytest.raises(ConnectionClosed) as caught:
+                    while True:
+                        messages.append(json.loads(await websocket.recv()))
+    assert caught.value.rcvd is not None
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1013, TOO_SLOW.reason)
+    assert all("topic" in message for message in messages[:-1])
+    error = messages[-1]["error"]
+    assert (error["code"], error["details"][0]["reason"]) == (8, "TOO_SLOW")
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(house: Any):
+    async with house.service("regime"), house.bridge(stream_events=5, patience_s=0.2, ping_s=5.0):
+        with capture_logs() as logs:
+            async with house.stream(house.token("viewer"), max_queue=1, ping_interval=None) as websocket:
+                async with house.repeating("regime", SHIFTS, "dc", bulky(60_000)):
+                    while not any(entry["event"] == "stream ends" for entry in logs):
+                        await asyncio.sleep(0.02)
+                await asyncio.sleep(1.0)  # longer than the bridge is patient, twice
+                with pytest.raises(ConnectionClosed) as caught:
+                    while True:
+                        await websocket.recv()
+    assert caught.value.rcvd is None
+
+
+async def test_a_restarted_service_is_followed_on_without_loss(house: Any):
+    async with house.bridge(), house.stream(house.token("viewer"), f"topics={SHIFTS}") as websocket:
+        async with house.service("regime"):
+            async with house.repeating("regime", SHIFTS, "dc", shift(0)):
+                await websocket.recv()
+            await house.write("regime", SHIFTS, "dc", shift(1))
+            seen = [await next_event(websocket)]
+            while seen[-1]["payload"]["id"] != "dc-1":
+                seen.append(await next_event(websocket))
+        async with house.service("regime"):
+            for number in (2, 3):
+                await house.write("regime", SHIFTS, "dc", shift(number))
+            seen += [await next_event(websocket) for _ in range(2)]
+    assert [event["payload"]["id"] for event in seen[-3:]] == ["dc-1", "dc-2", "dc-3"]
+    offsets = [event["offset"] for event in seen]
+    assert offsets == list(range(offsets[0], offsets[0] + len(offsets))), "each once, in order"
+
+
+async def test_one_subject_holds_no_more_streams_than_it_may(house: Any):
+    async with house.bridge(streams_per_subject=1, streams=2):
+        first, second = house.token("viewer", subject="s1"), house.token("viewer", subject="s2")
+        async with house.stream(first), house.stream(first) as refused:
+            error = json.loads(await refused.recv())["error"]
+            assert error["details"][0]["reason"] == "TOO_MANY_STREAMS"
+            assert (await closed(refused))[0] == 1013
+            async with house.stream(second), house.stream(house.token("viewer", subject="s3")) as third:
+                assert (await closed(third))[0] == 1013, "the bridge is full"
+        await asyncio.sleep(0.1)
+        async with house.stream(first) as again:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(again.recv(), 0.2)
+
+
+async def test_a_bridge_that_stops_says_so_to_its_clients(house: Any):
+    bridge = house.bridge()
+    await bridge.__aenter__()
+    async with house.stream(house.token("viewer")) as websocket:
+        await asyncio.sleep(0.05)
+        stopped = asyncio.create_task(bridge.__aexit__(None, None, None))
+        assert await closed(websocket) == (1001, STOPPING.reason)
+        await stopped
+    with pytest.raises(OSError, match=r"."):
+        await websockets.unix_connect(str(house.folder / "bridge.sock"), "ws://localhost/v1/stream")
+
+
+def test_a_payload_too_large_for_a_stream_is_left_out_and_named(tmp_path: Path):
+    payload = bulky(events.LARGEST_PAYLOAD).SerializeToString()
+    tree = json.loads(events.to_json(event_log_pb2.Event(topic=SHIFTS, offset=3, payload=payload)))
+    assert tree["payload"] is None
+    assert str(len(payload)) in tree["omitted"]
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name():
+    tree = json.loads(events.to_json(event_log_pb2.Event(topic=SHIFTS, payload=shift(1, "NaN").SerializeToString())))
+    assert (tree["payload"]["source"], tree["payload"]["from_regime"]) == ("NaN", "NaN")
+
+
+async def test_what_waits_is_bounded_in_events_and_in_bytes():
+    def event(size: int) -> event_log_pb2.Event:
+        return event_log_pb2.Event(payload=b"x" * size)
+
+    counted = Outbox(3, 1000)
+    for _ in range(3):
+        counted.put(event(1))
+    assert (await counted.get()) is not None
+    counted.put(event(1))
+    counted.put(event(1))
+    assert (await counted.ended(), await counted.get()) == (TOO_SLOW, None)
+
+    weighed = Outbox(100, 1000)
+    weighed.put(event(5000))  # alone, an event of any size may wait
+    assert (await weighed.get()) is not None
+    weighed.put(event(600))
+    weighed.put(event(600))
+    assert await weighed.ended() == TOO_SLOW
+    weighed.end(STOPPING)
+    assert await weighed.ended() == TOO_SLOW, "the first ending stands"
+
+
+def test_a_reason_that_no_close_frame_takes_is_refused():
+    with pytest.raises(ValueError, match="123 bytes"):
+        Ending(4400, "ä" * 62)

@@ -1,0 +1,3 @@
+from eil_economy.main import main
+
+main()

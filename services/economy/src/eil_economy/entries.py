@@ -1,0 +1,109 @@
+"""What the ledger records also stands in the journal, in the same transaction: topic eil.economy.entries, key = account debited."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+import structlog
+from eil.economy.v1 import economy_pb2
+from eil_mesh import metrics
+from eil_mesh.clock import from_us
+from eil_mesh.errors import (
+    AlreadyExists,
+    EilError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
+from eil_mesh.store import Store, Tx
+
+from eil_economy.domain.book import newest_seq, recorded_after
+from eil_economy.domain.errors import Kind, LedgerError
+from eil_economy.domain.holds import expire
+from eil_economy.domain.records import Transfer
+
+log = structlog.get_logger("eil.economy")
+T = TypeVar("T")
+TOPIC = "eil.economy.entries"
+SWEPT = 1000
+"""Reservations ended in one transaction."""
+STATUS: Mapping[Kind, type[EilError]] = {
+    "invalid": InvalidArgument,
+    "not_found": NotFound,
+    "conflict": AlreadyExists,
+    "exhausted": ResourceExhausted,
+    "precondition": FailedPrecondition,
+}
+FIELDS: Mapping[str, str] = {
+    "source": "debit_owner",
+    "destination": "credit_owner",
+    "transfer_id": "id",
+    "lease_id": "id",
+    "pending_id": "id",
+    "timeout_us": "ttl_s",
+}
+"""The ledger's names of request fields → the contract's, where they differ."""
+
+
+async def book(store: Store, work: Callable[[Tx], T], fields: Mapping[str, str] = FIELDS) -> T:
+    """Run what writes to the ledger in one transaction, and append what it recorded anew to the journal.
+
+    Raises:
+        EilError: what the ledger refused, by its kind; nothing was recorded.
+    """
+    with refusals(fields):
+        return await store.write(lambda tx: _recorded(tx, work))
+
+
+@contextmanager
+def refusals(fields: Mapping[str, str] = FIELDS) -> Iterator[None]:
+    """Turn the ledger's refusals into the mesh's errors, with reason, message and field kept."""
+    try:
+        yield
+    except LedgerError as error:
+        message = str(error)
+        violations = {fields.get(error.field, error.field): message} if error.field else None
+        raise STATUS[error.kind](message, reason=error.reason, violations=violations) from error
+
+
+def entry(line: Transfer) -> economy_pb2.TransferRecord:
+    """A line of the book as the contract shows it."""
+    return economy_pb2.TransferRecord(
+        id=line.transfer_id,
+        debit_owner=line.source,
+        credit_owner=line.destination,
+        token=line.token,
+        amount_u=line.amount_u,
+        kind=_kind(line),
+        reason=line.reason,
+        time=from_us(line.created_us),
+    )
+
+
+async def sweep(store: Store, every_s: float) -> None:
+    """End the reservations whose time is past, for ever."""
+    while True:
+        try:
+            ended = await book(store, lambda tx: len(expire(tx.conn, tx.now_us, SWEPT)))
+        except EilError as error:  # a full queue, or a disk that refuses: what is due stays due
+            log.warning("leases not swept", reason=error.reason, detail=error.message)
+            ended = 0
+        await asyncio.sleep(0 if ended == SWEPT else every_s)
+
+
+def _recorded(tx: Tx, work: Callable[[Tx], T]) -> T:
+    before = newest_seq(tx.conn)
+    result = work(tx)
+    for line in recorded_after(tx.conn, before):
+        record = entry(line)
+        tx.journal.append(tx.now_us, line.tenant, TOPIC, line.source, record)
+        metrics.LEDGER_ENTRIES.labels(record.kind).inc()
+    return result
+
+
+def _kind(line: Transfer) -> str:
+    if line.phase == "posted":
+        return line.purpose
+    return "reserve" if line.phase == "pending" else line.phase

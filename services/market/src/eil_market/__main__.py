@@ -1,0 +1,3 @@
+from eil_market.main import main
+
+main()
