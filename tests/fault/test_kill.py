@@ -73,9 +73,7 @@ class Load:
 
 def pids(state: Any) -> dict[str, int]:
     status = json.loads(eil("status", "--json", "--state", str(state), check=False).stdout)
-    services = status["services"]
-    rows = services.items() if isinstance(services, dict) else ((row["name"], row) for row in services)
-    return {name: row["pid"] for name, row in rows}
+    return {row["name"]: row["pid"] for row in status["processes"]}
 
 
 @pytest.fixture
