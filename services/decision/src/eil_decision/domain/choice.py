@@ -76,10 +76,12 @@ def _candidate(
 ) -> Candidate:
     horizon_s = goal.horizon_s
     run_j = plant.power_w(servers, load.mean) * horizon_s
-    start_j = max(servers - now, 0) * plant.start_j
+    started = max(servers - now, 0)
+    start_j = started * plant.start_within_j(horizon_s)
     law_j = Z90 * plant.power_sd_w(servers, load.mean, rows) * horizon_s
-    below_j = math.hypot(run_j - plant.power_w(servers, load.low) * horizon_s, law_j)
-    above_j = math.hypot(plant.power_w(servers, load.high) * horizon_s - run_j, law_j)
+    start_doubt_j = min(Z90 * started * plant.start_sd_j, start_j)
+    below_j = math.hypot(run_j - plant.power_w(servers, load.low) * horizon_s, law_j, start_doubt_j)
+    above_j = math.hypot(plant.power_w(servers, load.high) * horizon_s - run_j, law_j, start_doubt_j)
     energy_j = run_j + start_j
     broken, excess = _broken(plant, load, goal, servers)
     return Candidate(
@@ -92,7 +94,7 @@ def _candidate(
         latency_ms=plant.latency_ms(servers, load.peak),
         broken=tuple(broken),
         excess=excess,
-        cost_j=(run_j - hold_run_j) + goal.irreversibility_weight * start_j,
+        cost_j=(run_j - hold_run_j) + goal.irreversibility_weight * started * plant.start_j,
     )
 
 

@@ -15,6 +15,8 @@ IDLE_SHARE = 0.5
 PRIOR_U = 0.3
 ASSUMED_PEAK_W = 350.0
 ASSUMED_BOOT_S = 60.0
+ASSUMED_START_U = 0.5
+"""Relative standard deviation of a start's energy that was assumed."""
 ASSUMED_NOISE = 0.03
 """Relative deviation of power from the law before it can be learned."""
 UTILISATION_CAP = 0.8
@@ -51,6 +53,8 @@ class Plant:
     """Standard deviation of one row's power per server from the law [W]."""
     start_j: float
     """Energy to start one server [J]."""
+    start_sd_j: float
+    """Its standard deviation [J]."""
     service_ms: float | None
     """S of the latency law; None is unknown."""
     capacity: float | None
@@ -66,6 +70,10 @@ class Plant:
         """Standard deviation of the mean power over `rows` rows [W]: law and noise."""
         x = np.array([1.0, min(load / servers, 1.0)])
         return servers * math.sqrt(float(x @ self.covariance @ x) + self.noise_w**2 / max(rows, 1.0))
+
+    def start_within_j(self, horizon_s: float) -> float:
+        """Energy [J] that starting one server takes inside of a horizon: it draws at most its peak."""
+        return min(self.start_j, float(self.coefficients.sum()) * horizon_s)
 
     def latency_ms(self, servers: int, load: float) -> float | None:
         """Expected latency [ms]; infinite at full utilisation, None where the law is unknown."""
@@ -83,6 +91,7 @@ def assumed_plant(peak_w: float = ASSUMED_PEAK_W) -> Plant:
         np.diag((PRIOR_U * coefficients) ** 2),
         ASSUMED_NOISE * peak_w,
         peak_w * ASSUMED_BOOT_S,
+        ASSUMED_START_U * peak_w * ASSUMED_BOOT_S,
         None,
         None,
         (
@@ -109,14 +118,15 @@ def learn_plant(history: History) -> Plant:
     prior = assumed_plant(peak_w)
     coefficients, covariance, noise_w = _regress(used, per_server, prior)
     assumptions = [] if steady.sum() >= MIN_ROWS else ["the power law rests on few samples and on a typical server"]
-    start_j = _start_energy(history, known & started, coefficients)
-    if start_j is None:
+    learned = _start_energy(history, known & started, coefficients)
+    if learned is None:
         start_j = float(coefficients.sum()) * ASSUMED_BOOT_S
+        learned = start_j, ASSUMED_START_U * start_j
         assumptions.append(f"a start costs {ASSUMED_BOOT_S:.0f} s at peak power")
     service_ms, capacity = _service(history), _capacity(history)
     if service_ms is None:
         assumptions.append(f"utilisation is kept below {UTILISATION_CAP:.0%} because the latency law is not known")
-    return Plant(coefficients, covariance, noise_w, start_j, service_ms, capacity, tuple(assumptions))
+    return Plant(coefficients, covariance, noise_w, *learned, service_ms, capacity, tuple(assumptions))
 
 
 def _regress(used: Vector, per_server: Vector, prior: Plant) -> tuple[Vector, Vector, float]:
@@ -134,13 +144,17 @@ def _regress(used: Vector, per_server: Vector, prior: Plant) -> tuple[Vector, Ve
     return mean, covariance, noise_w
 
 
-def _start_energy(history: History, started: NDArray[np.bool_], coefficients: Vector) -> float | None:
+def _start_energy(history: History, started: NDArray[np.bool_], coefficients: Vector) -> tuple[float, float] | None:
+    """Energy to start one server and its standard deviation [J], from what such rows used above the law; None if there are none."""
     rows = np.flatnonzero(started)
     if rows.size == 0:
         return None
     law_w = history.servers[rows] * (coefficients[0] + coefficients[1] * history.utilisation[rows])
     excess_j = (history.power_w[rows] - law_w) * history.step_s
-    return max(float(np.median(excess_j / (history.servers[rows] - history.servers[rows - 1]))), 0.0)
+    each_j = excess_j / (history.servers[rows] - history.servers[rows - 1])
+    middle_j = max(float(np.median(each_j)), 0.0)
+    spread_j = float(np.std(each_j)) if rows.size > 2 else ASSUMED_START_U * middle_j
+    return middle_j, spread_j
 
 
 def _service(history: History) -> float | None:
