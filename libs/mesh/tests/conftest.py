@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from eil_mesh.settings import MeshSettings
 from eil_mesh.status import DETAILS_KEY
 from eil_mesh.testing import metadata, running, token
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2_grpc
 
 
 def settings_class(service: str) -> type[MeshSettings]:
@@ -26,10 +27,11 @@ def settings_class(service: str) -> type[MeshSettings]:
 
 @dataclass
 class Served:
-    """A running service: its mesh, a stub on its socket, and the class of the stubs."""
+    """A running service: its mesh, and stubs on its socket."""
 
     mesh: Mesh[Any]
     stub: Any
+    health: Any
     channel: grpc.aio.Channel
 
 
@@ -68,10 +70,11 @@ def serve(tmp_path) -> Serve:
 
         kind = settings_class(service)
         async with (
+            AsyncExitStack() as outlives,  # the client sees the drain to its end
             running(tmp_path, kind, build, clock=clock, **(settings or {})) as mesh,
-            grpc.aio.insecure_channel(mesh.settings.address()) as channel,
         ):
-            yield Served(mesh, getattr(generated, f"{name}Stub")(channel), channel)
+            channel = await outlives.enter_async_context(grpc.aio.insecure_channel(mesh.settings.address()))
+            yield Served(mesh, getattr(generated, f"{name}Stub")(channel), health_pb2_grpc.HealthStub(channel), channel)
 
     return start
 
@@ -140,6 +143,7 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
     """`await until(lambda: …)`: waits for what must come about, and fails if it does not in a long while."""
+
     async def wait(holds: Callable[[], bool | Awaitable[bool]], limit_s: float = 20.0) -> None:
         end_s = time.monotonic() + limit_s
         while True:

@@ -138,7 +138,9 @@ class TestRoles:
         handler = grpc.unary_unary_rpc_method_handler(do)
         unknown = grpc.method_handlers_generic_handler("eil.bare.Unknown", {"Do": handler})
         without = grpc.method_handlers_generic_handler("eil.bare.Bare", {"Do": handler})
-        async with serve("regime", also=lambda mesh: mesh.server.add_generic_rpc_handlers((unknown, without))) as regime:
+        async with serve(
+            "regime", also=lambda mesh: mesh.server.add_generic_rpc_handlers((unknown, without))
+        ) as regime:
             for path in ("/eil.bare.Unknown/Do", "/eil.bare.Bare/Do"):
                 sent = (*auth("admin"), of_service("proof"))
                 told = await refusal(regime.channel.unary_unary(path)(b"", metadata=sent))
@@ -175,9 +177,7 @@ class TestServices:
         async def anchor(request, context):
             return atlas_pb2.AnchorHeadResponse()
 
-        head = atlas_pb2.JournalHead(
-            journal="j", offset=1, hash=bytes(32), public_key=bytes(32), signature=bytes(64)
-        )
+        head = atlas_pb2.JournalHead(journal="j", offset=1, hash=bytes(32), public_key=bytes(32), signature=bytes(64))
         request = atlas_pb2.AnchorHeadRequest(head=head)
         async with serve("atlas", AnchorHead=anchor) as atlas:
             for name in SERVICES:

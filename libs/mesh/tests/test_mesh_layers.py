@@ -1,6 +1,7 @@
 """What stands around every method: deadline, validation, request ids, figures; for calls and streams alike."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -8,7 +9,7 @@ from eil.decision.v1 import decision_pb2
 from eil.regime.v1 import regime_pb2
 from eil_mesh.call import caller, current_call
 from eil_mesh.errors import NotFound, PermissionDenied
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import REGISTRY
 
@@ -59,7 +60,7 @@ class TestDeadline:
             await work.ended.wait()
         assert told.code == grpc.StatusCode.DEADLINE_EXCEEDED
         assert work.left_s is not None
-        assert 0 < work.left_s <= 0.2
+        assert 0 < work.left_s < 0.3
 
     async def test_the_clients_longer_one_does_not_lengthen_the_servers(self, serve, auth, refusal):
         work = Endless()
@@ -214,7 +215,7 @@ class TestFigures:
     async def test_health_checks_are_not_counted(self, serve):
         async with serve("regime") as regime:
             before = REGISTRY.get_sample_value("eil_api_request_rate")
-            await health_pb2_grpc.HealthStub(regime.channel).Check(health_pb2.HealthCheckRequest())
+            await regime.health.Check(health_pb2.HealthCheckRequest())
             assert served("/grpc.health.v1.Health/Check", "OK") == 0
             assert REGISTRY.get_sample_value("eil_api_request_rate") == before
 
@@ -235,7 +236,10 @@ class TestStreams:
         request = decision_pb2.StreamActionsRequest
         async with serve("decision", StreamActions=self.actions) as decision:
             stream = decision.stub.StreamActions
-            assert await everything(stream(request(), metadata=auth("agent", tenant="acme"))) == ["a of acme", "b of acme"]
+            assert await everything(stream(request(), metadata=auth("agent", tenant="acme"))) == [
+                "a of acme",
+                "b of acme",
+            ]
             told = await refusal(everything(stream(request(source="gone"), metadata=auth("agent"))))
             assert (told.code, told.reason) == (grpc.StatusCode.NOT_FOUND, "SOURCE_UNKNOWN")
             told = await refusal(everything(stream(request(), metadata=auth("viewer"))))
@@ -246,13 +250,11 @@ class TestStreams:
         assert [new - old for old, new in zip(before, after, strict=True)] == [1, 1, 1, 1]
 
     async def test_what_came_before_an_error_is_delivered(self, serve, auth):
-        received = []
         async with serve("decision", StreamActions=self.actions) as decision:
             call = decision.stub.StreamActions(decision_pb2.StreamActionsRequest(source="gone"), metadata=auth("agent"))
+            assert [(await call.read()).source for _ in range(2)] == ["a of default", "b of default"]
             with pytest.raises(grpc.aio.AioRpcError):
-                async for response in call:
-                    received.append(response.source)
-        assert received == ["a of default", "b of default"]
+                await call.read()
 
     async def test_the_clients_deadline_ends_them(self, serve, auth, refusal):
         ended = asyncio.Event()
@@ -265,9 +267,7 @@ class TestStreams:
                 ended.set()
 
         async with serve("decision", StreamActions=endless) as decision:
-            call = decision.stub.StreamActions(
-                decision_pb2.StreamActionsRequest(), metadata=auth("agent"), timeout=0.2
-            )
+            call = decision.stub.StreamActions(decision_pb2.StreamActionsRequest(), metadata=auth("agent"), timeout=0.2)
             await call.read()
             told = await refusal(call.read())
             await asyncio.wait_for(ended.wait(), 10)
@@ -293,7 +293,7 @@ class TestStreams:
 class TestReflection:
     @staticmethod
     async def interfaces(channel, sent=()):
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         ask = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         async for response in stub.ServerReflectionInfo(ask, metadata=sent):
             return {service.name for service in response.list_services_response.service}
@@ -316,15 +316,13 @@ class TestReflection:
 class TestHealth:
     async def test_it_is_public_and_watched(self, serve):
         async with serve("regime") as regime:
-            stub = health_pb2_grpc.HealthStub(regime.channel)
             request = health_pb2.HealthCheckRequest(service="eil.regime.v1.RegimeService")
-            assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
-            watch = stub.Watch(request)
+            assert (await regime.health.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
+            watch = regime.health.Watch(request)
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
             watch.cancel()
 
     async def test_an_unknown_interface_is_not_found(self, serve, refusal):
         async with serve("regime") as regime:
-            stub = health_pb2_grpc.HealthStub(regime.channel)
-            told = await refusal(stub.Check(health_pb2.HealthCheckRequest(service="eil.none.v1.None")))
+            told = await refusal(regime.health.Check(health_pb2.HealthCheckRequest(service="eil.none.v1.None")))
         assert told.code == grpc.StatusCode.NOT_FOUND

@@ -11,6 +11,7 @@ import pytest
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil_economy.domain.audit import audit
 from eil_economy.main import build
+from eil_economy.service import EconomyService
 from eil_economy.settings import EconomySettings
 from eil_mesh import metering, metrics
 from eil_mesh.clock import SystemClock
@@ -65,6 +66,12 @@ def recorded(tmp_path, kind, tenant="acme"):
     return [r for (payload,) in rows if (r := economy_pb2.TransferRecord.FromString(payload)).kind == kind]
 
 
+def at_once(charge):
+    """It ends without waiting for anything."""
+    with pytest.raises(StopIteration):
+        charge.send(None)
+
+
 async def until(holds):
     async with asyncio.timeout(8):
         while not await holds():
@@ -96,10 +103,8 @@ async def test_the_next_lease_is_there_before_the_first_is_used_up(tmp_path):
 
         await until(ahead)
         await asyncio.sleep(0.05)
-        meter._economy = None  # no call is made from here on, or this fails
-        await meter.charge("acme", 3000)
-        await meter.charge("acme", 2000)
-        meter._economy = economy_pb2_grpc.EconomyServiceStub(grpc.aio.insecure_channel("unix:economy.sock"))
+        at_once(meter.charge("acme", 3000))
+        at_once(meter.charge("acme", 2000))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -130,6 +135,20 @@ async def test_the_last_credit_can_be_used_and_then_the_reason_is_told(tmp_path)
             assert refused.value.reason == "INSUFFICIENT_BALANCE"
             await meter.charge("zeta", 1)
         assert await account(tmp_path, "@metering") == (GRANT_U, 0)
+
+
+async def test_what_is_left_of_the_last_lease_is_waited_for(tmp_path, monkeypatch):
+    settle = EconomyService.SettleLease
+
+    async def slowly(self, request, context):
+        await asyncio.sleep(0.2)
+        return await settle(self, request, context)
+
+    monkeypatch.setattr(EconomyService, "SettleLease", slowly)
+    async with ledger(tmp_path), metered(tmp_path, lease_u=600 * CEU) as meter:
+        await meter.charge("acme", 300_000)
+        await meter.charge("acme", 700_000)
+        assert [entry.amount_u for entry in recorded(tmp_path, "reserve")] == [600 * CEU, 700 * CEU]
 
 
 async def test_without_the_ledger_the_lease_held_is_used_up_and_then_it_is_unavailable(tmp_path, monkeypatch):

@@ -49,8 +49,12 @@ class House:
 
     @contextlib.asynccontextmanager
     async def bridge(self, *, clock: Clock | None = None, **settings: object) -> AsyncIterator[None]:
+        """The bridge, for a test that hangs at most so long."""
         self.token("viewer")  # the key that verifies tokens
-        async with running(self.folder, BridgeSettings, build, clock=clock, grace_s=1.0, **settings):
+        async with (
+            asyncio.timeout(15),
+            running(self.folder, BridgeSettings, build, clock=clock, grace_s=1.0, **settings),
+        ):
             yield
 
     async def write(self, service: str, topic: str, key: str, message: Message, tenant: str = "default") -> None:
@@ -85,6 +89,5 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with asyncio.timeout(20):
-        yield House(tmp_path)
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)

@@ -80,7 +80,8 @@ async def test_services_are_asked_at_once_and_at_most_once_a_second():
 async def test_the_bridge_itself_answers_grpc_health_and_nothing_else_without_a_token(house: Any):
     options = [("grpc.default_authority", "localhost")]
     async with house.bridge(), grpc.aio.insecure_channel("unix:bridge-health.sock", options=options) as channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest())
     assert answer.status == SERVING
 
 
@@ -112,7 +113,7 @@ async def test_every_refusal_has_the_same_body(house: Any):
         "forged": "TOKEN_INVALID",
         "basic": "TOKEN_INVALID",
     }
-    assert refusals["method"].headers["allow"] == "GET, HEAD"
+    assert set(refusals["method"].headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert refusals["token"].headers["www-authenticate"] == "Bearer"
     for answer in refusals.values():
         detail = answer.json()["details"][0]

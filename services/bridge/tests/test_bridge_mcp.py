@@ -69,23 +69,14 @@ async def agent(bearer: str, *, mode: str = "auto", **headers: str) -> AsyncIter
 
 @pytest.fixture
 async def served(house: Any) -> AsyncIterator[Any]:
+    # Methods that a test does not need are UNIMPLEMENTED.
+    decision = ("eil.decision.v1.DecisionService", decision_pb2_grpc.add_DecisionServiceServicer_to_server, Decision())  # pyright: ignore[reportAbstractUsage]
+    economy = ("eil.economy.v1.EconomyService", economy_pb2_grpc.add_EconomyServiceServicer_to_server, Economy())  # pyright: ignore[reportAbstractUsage]
+    regime = ("eil.regime.v1.RegimeService", regime_pb2_grpc.add_RegimeServiceServicer_to_server, Regime())  # pyright: ignore[reportAbstractUsage]
     async with (
-        house.service(
-            "decision",
-            (
-                "eil.decision.v1.DecisionService",
-                decision_pb2_grpc.add_DecisionServiceServicer_to_server,
-                Decision(),
-            ),
-        ),
-        house.service(
-            "economy",
-            ("eil.economy.v1.EconomyService", economy_pb2_grpc.add_EconomyServiceServicer_to_server, Economy()),
-        ),
-        house.service(
-            "regime",
-            ("eil.regime.v1.RegimeService", regime_pb2_grpc.add_RegimeServiceServicer_to_server, Regime()),
-        ),
+        house.service("decision", decision),
+        house.service("economy", economy),
+        house.service("regime", regime),
         house.bridge(),
     ):
         yield house

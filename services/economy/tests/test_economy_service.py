@@ -23,7 +23,7 @@ GRANT_U = 1000 * 10**6
 class Client:
     """Calls with a role's token, or as a service of the mesh."""
 
-    def __init__(self, channel, tmp_path):
+    def __init__(self, channel: grpc.aio.Channel, tmp_path):
         self.stub, self.tmp_path = economy_pb2_grpc.EconomyServiceStub(channel), tmp_path
 
     def auth(self, role="operator", tenant="acme"):
@@ -35,9 +35,7 @@ class Client:
 
     async def transfer(self, key="t1", role="operator", tenant="acme", **changes):
         wanted = {"debit_owner": "alice", "credit_owner": "bob", "token": "PFT", "amount_u": 300} | changes
-        return await self.stub.Transfer(
-            economy_pb2.TransferRequest(id=key, **wanted), metadata=self.auth(role, tenant)
-        )
+        return await self.stub.Transfer(economy_pb2.TransferRequest(id=key, **wanted), metadata=self.auth(role, tenant))
 
     async def linked(self, *transfers, service="market", tenant="acme"):
         request = economy_pb2.TransferLinkedRequest(transfers=[chain(*transfer) for transfer in transfers])

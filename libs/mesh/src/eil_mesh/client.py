@@ -7,7 +7,7 @@ method idempotent. Headless names are balanced round robin.
 import asyncio
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import grpc
@@ -48,8 +48,8 @@ def service_config(service: ServiceDescriptor) -> str:
     return json.dumps(config)
 
 
-def outgoing(service: str) -> grpc.aio.Metadata:
-    """Metadata of a call that goes out from `service` on behalf of the call being served."""
+def outgoing(service: str, own: Iterable[tuple[str, str | bytes]] = ()) -> grpc.aio.Metadata:
+    """Metadata of a call that goes out from `service` on behalf of the call being served, beside the caller's `own`."""
     carrier: dict[str, str] = {SERVICE_HEADER: service}
     if call := current_call():
         carrier[REQUEST_ID_HEADER] = call.request_id
@@ -58,7 +58,7 @@ def outgoing(service: str) -> grpc.aio.Metadata:
         elif call.principal.tenant:
             carrier[TENANT_HEADER] = call.principal.tenant
     propagate.inject(carrier)
-    return grpc.aio.Metadata(*carrier.items())
+    return grpc.aio.Metadata(*((key, value) for key, value in own if key not in carrier), *carrier.items())
 
 
 def _timeout_s(asked_s: float | None, *, longest_s: float | None) -> float | None:
@@ -81,7 +81,7 @@ class _UnaryCarry(grpc.aio.UnaryUnaryClientInterceptor):
         details = grpc.aio.ClientCallDetails(
             client_call_details.method,
             _timeout_s(client_call_details.timeout, longest_s=DEADLINE_S),
-            outgoing(self._service),
+            outgoing(self._service, client_call_details.metadata or ()),
             client_call_details.credentials,
             client_call_details.wait_for_ready,
         )
@@ -95,8 +95,8 @@ class _StreamCarry(grpc.aio.UnaryStreamClientInterceptor):
     async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         details = grpc.aio.ClientCallDetails(
             client_call_details.method,
-            client_call_details.timeout,
-            outgoing(self._service),
+            _timeout_s(client_call_details.timeout, longest_s=None),
+            outgoing(self._service, client_call_details.metadata or ()),
             client_call_details.credentials,
             client_call_details.wait_for_ready,
         )

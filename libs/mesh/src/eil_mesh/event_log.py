@@ -18,7 +18,7 @@ from eil_mesh import metrics
 from eil_mesh.call import acting_for, current_call
 from eil_mesh.client import Peers
 from eil_mesh.clock import from_us
-from eil_mesh.errors import Unavailable
+from eil_mesh.errors import InvalidArgument, Unavailable
 from eil_mesh.journal import Entry, entries
 from eil_mesh.store import Store, Tx
 
@@ -26,6 +26,7 @@ log = structlog.get_logger("eil.events")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (service TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
 """
+LARGEST_OFFSET = 2**63 - 1
 PAGE = 500
 """Entries read from the journal, and handled by a follower, at once."""
 
@@ -40,6 +41,11 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
         self, request: event_log_pb2.SubscribeRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[event_log_pb2.SubscribeResponse]:
         """Send entries from the offset on, then follow. A user sees one tenant; a service without a tenant sees all."""
+        if request.from_offset > LARGEST_OFFSET:
+            raise InvalidArgument(
+                f"from_offset {request.from_offset} is beyond the end of any journal; 0 is what comes from now on",
+                violations={"from_offset": f"must be at most {LARGEST_OFFSET}"},
+            )
         call = current_call()
         tenant, topics = call.principal.tenant if call else "", list(request.topics)
         committed = self._store.watch()
@@ -49,8 +55,11 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
                 committed.clear()
                 if self._store.released:
                     break
-                page = await self._store.read(
-                    lambda conn, offset=offset: entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE)
+                end, page = await self._store.read(
+                    lambda conn, offset=offset: (
+                        _end(conn),
+                        entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE),
+                    )
                 )
                 for entry in page:
                     yield event_log_pb2.SubscribeResponse(event=_event(entry))
@@ -58,6 +67,7 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
                 if page:
                     offset = page[-1].offset + 1
                 else:
+                    offset = max(offset, end + 1)  # what others wrote is not read again at each commit
                     await committed.wait()
         finally:
             self._store.unwatch(committed)
@@ -159,7 +169,8 @@ def _apply(
     for event in page:
         if event.offset > known:
             handle(tx, event)
+            known = event.offset
     tx.conn.execute(
         "INSERT INTO followed VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET offset = excluded.offset",
-        (service, max(known, page[-1].offset)),
+        (service, known),
     )

@@ -99,7 +99,9 @@ class TokenVerifier:
             self._seen.clear()
         except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
             log.error(
-                "the key set cannot be read; the keys known before stay in force", path=str(self._jwks), error=repr(error)
+                "the key set cannot be read; the keys known before stay in force",
+                path=str(self._jwks),
+                error=repr(error),
             )
 
     def _key(self, kid: str) -> Any:

@@ -14,7 +14,6 @@ REQUEST_SECONDS = Histogram(
 )
 API_REQUEST_RATE = Gauge("eil_api_request_rate", "Calls served per second over the last minute.")
 SAMPLES = Counter("eil_samples_total", "Rows of telemetry, by what became of them.", ["outcome"])
-SOURCES = Gauge("eil_sources", "Sources known to this process.")
 CONSERVATION_ERROR = Histogram(
     "eil_energy_conservation_error",
     "First-law residual |r| of measured windows with an identified thermal node, share of the energy in.",

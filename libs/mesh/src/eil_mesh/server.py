@@ -50,7 +50,7 @@ class Mesh(Generic[S]):
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE),
                 ("grpc.so_reuseport", 1),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+                ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
             ],
             maximum_concurrent_rpcs=4096,
         )
@@ -82,7 +82,7 @@ class Mesh(Generic[S]):
         return store
 
     def background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run `work()` from start to drain; if it fails the process ends, to be started anew."""
+        """Run `work()` from start to drain, or until it is done; if it fails the process ends, to be started anew."""
         self._background.append(work)
 
     def on_drain(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -110,10 +110,13 @@ class Mesh(Generic[S]):
             Exception: what the background work raised.
         """
         waiting = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        pending, failed = {waiting, *self._tasks}, []
+        while not (waiting.done() or failed):
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            failed = [task for task in done - {waiting} if task.cancelled() or task.exception()]
         waiting.cancel()
         await self.drain()
-        for task in done - {waiting}:
+        for task in failed:
             task.result()
 
     async def drain(self) -> None:
@@ -125,7 +128,9 @@ class Mesh(Generic[S]):
         await self.server.stop(self.settings.grace_s)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for error in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(error, Exception):
+                log.error("background work failed", exc_info=error)
         try:
             for work in self._last:
                 await work()

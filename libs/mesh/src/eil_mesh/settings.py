@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eil_mesh.services import SERVICES
 
@@ -32,21 +32,21 @@ class MeshSettings(BaseModel):
     """Issuer that tokens must name."""
     jwt_audience: str = "eil"
     """Audience that tokens must name."""
-    metrics_port: int = 0
+    metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port of /metrics on 127.0.0.1; 0 serves none."""
     otlp_endpoint: str = ""
     """OpenTelemetry collector, host:port of OTLP/gRPC; empty exports no traces."""
-    log_level: str = "info"
+    log_level: str = Field(default="info", pattern="(?i)^(debug|info|warning|error)$")
     """debug, info, warning or error."""
     log_json: bool = True
     """Log as JSON lines; false is for people."""
-    drain_s: float = 0.0
+    drain_s: float = Field(default=0.0, ge=0)
     """Seconds between telling load balancers that the service goes and refusing calls."""
-    grace_s: float = 5.0
+    grace_s: float = Field(default=5.0, ge=0)
     """Seconds that calls in flight may still take."""
-    deadline_s: float = 30.0
+    deadline_s: float = Field(default=30.0, gt=0)
     """Longest time a unary call may take, if the caller set no shorter deadline."""
-    anchor_s: float = 10.0
+    anchor_s: float = Field(default=10.0, gt=0)
     """Seconds between signed journal heads."""
 
     def model_post_init(self, _context: object) -> None:

@@ -6,6 +6,8 @@ is under way goes into the next one, so that many callers share one fsync. A fun
 
 import asyncio
 import contextvars
+import fcntl
+import os
 import queue
 import sqlite3
 import threading
@@ -18,7 +20,7 @@ from typing import Any, TypeVar
 import structlog
 
 from eil_mesh.clock import Clock
-from eil_mesh.errors import ResourceExhausted, Unavailable
+from eil_mesh.errors import FailedPrecondition, ResourceExhausted, Unavailable
 from eil_mesh.journal import SCHEMA as JOURNAL_SCHEMA
 from eil_mesh.journal import Journal
 from eil_mesh.requests import SCHEMA as REQUESTS_SCHEMA
@@ -29,6 +31,8 @@ QUEUE = 10_000
 """Writes that may wait; more are refused with RESOURCE_EXHAUSTED."""
 BATCH = 512
 """Writes that share one commit at most."""
+BUSY_S = 10.0
+"""Time that a commit waits for another program that has the file locked, such as a backup [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,21 @@ class _Write:
     context: contextvars.Context
 
 
+_Result = tuple[_Write, Any, BaseException | None]
+
+
 class Store:
-    """SQLite in WAL mode. Open with `Store(path, …)`, close with `close()`.
+    """SQLite in WAL mode. Open with `Store(path, …)`, close with `close()`. One process at a time may have it open.
 
     Args:
         path: the file; it is made at first.
         schema: statements that make the service's tables if they do not exist.
         clock: stamps transactions and journal entries.
         durable: True survives power loss (fsync at each commit); False survives the process, and may lose the last second to power loss.
+
+    Raises:
+        FailedPrecondition: another process has it open.
+        sqlite3.Error: the file is no such database.
     """
 
     def __init__(self, path: Path, schema: str, clock: Clock, *, durable: bool = True) -> None:
@@ -68,9 +79,11 @@ class Store:
         self._opened: queue.Queue[BaseException | None] = queue.Queue(1)
         self._closed = False
         self.released = False
+        self._claim = _claim(path)
         self._writer = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._writer.start()
         if error := self._opened.get():
+            os.close(self._claim)
             raise error
 
     async def write(self, work: Callable[[Tx], T]) -> T:
@@ -124,9 +137,10 @@ class Store:
             self._queue.put(None)
             self._writer.join()
             self._readers.shutdown()
+            os.close(self._claim)
 
     def _connect(self) -> sqlite3.Connection:
-        conn = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+        conn = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
         conn.row_factory = sqlite3.Row
         conn.execute("PRAGMA journal_mode=WAL")
         conn.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
@@ -166,42 +180,45 @@ class Store:
         return batch
 
     def _commit(self, conn: sqlite3.Connection, journal: Journal, batch: Sequence[_Write]) -> None:
-        results: list[tuple[_Write, Any, BaseException | None]] = []
         before = journal.head
-        conn.execute("BEGIN IMMEDIATE")
-        for write in batch:
-            head = journal.head
-            conn.execute("SAVEPOINT work")
-            try:
-                tx = Tx(conn, journal, self._clock.now_us())
-                results.append((write, write.context.run(write.work, tx), None))
-                conn.execute("RELEASE work")
-            except BaseException as error:  # the caller gets it: this thread serves everybody else on
-                conn.execute("ROLLBACK TO work")
-                conn.execute("RELEASE work")
-                journal.head = head
-                results.append((write, None, error))
         try:
+            conn.execute("BEGIN IMMEDIATE")
+            results = [self._perform(conn, journal, write) for write in batch]
             conn.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (
+            sqlite3.Error
+        ) as error:  # locked, full or failing: everybody in the batch hears of it, and this thread serves on
             log.error("commit failed", path=str(self.path), exc_info=error)
-            conn.execute("ROLLBACK")
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
             journal.head = before
             failure = Unavailable(
                 "the state could not be written; nothing was changed; try again", reason="STORE_FAILED"
             )
-            results = [(write, None, failure) for write, _, _ in results]
+            results = [(write, None, failure) for write in batch]
         self._answer(results, wrote=journal.head != before)
 
-    def _answer(self, results: Sequence[tuple[_Write, Any, BaseException | None]], *, wrote: bool) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Write, Any, BaseException | None]]] = {}
+    def _perform(self, conn: sqlite3.Connection, journal: Journal, write: _Write) -> _Result:
+        """One write inside the batch's transaction: its value, or its error once its changes are undone."""
+        head, value, failure = journal.head, None, None
+        conn.execute("SAVEPOINT work")
+        try:
+            value = write.context.run(write.work, Tx(conn, journal, self._clock.now_us()))
+        except BaseException as error:  # the caller gets it: this thread serves everybody else on
+            conn.execute("ROLLBACK TO work")
+            journal.head, failure = head, error
+        conn.execute("RELEASE work")
+        return write, value, failure
+
+    def _answer(self, results: Sequence[_Result], *, wrote: bool) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Result]] = {}
         for result in results:
             by_loop.setdefault(result[0].loop, []).append(result)
         for loop, own in by_loop.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._resolve, own, wrote)
 
-    def _resolve(self, results: Sequence[tuple[_Write, Any, BaseException | None]], wrote: bool) -> None:
+    def _resolve(self, results: Sequence[_Result], wrote: bool) -> None:
         for write, value, error in results:
             if write.future.cancelled():
                 continue
@@ -212,3 +229,18 @@ class Store:
         if wrote:
             for event in self._watchers:
                 event.set()
+
+
+def _claim(path: Path) -> int:
+    """Take the state for this process until the returned descriptor is closed: a second writer would break the journal's chain."""
+    held = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise FailedPrecondition(
+            f"{path} is in use by another process, and two writers would break its journal; stop that process, or start this one "
+            "in another state folder",
+            reason="STATE_IN_USE",
+        ) from None
+    return held

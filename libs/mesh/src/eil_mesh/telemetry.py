@@ -7,11 +7,15 @@ from typing import Any
 
 import structlog
 from opentelemetry import trace
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from eil_mesh.call import current_call
 from eil_mesh.settings import MeshSettings
 
 tracer = trace.get_tracer("eil")
+_TRACEBACK = ExceptionDictTransformer(show_locals=False)
+"""Where, never with what: the values of variables are tokens and telemetry of callers."""
 
 
 def _add_ids(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -32,7 +36,7 @@ def start(settings: MeshSettings) -> Callable[[], None]:
             _add_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if settings.log_json else structlog.processors.ExceptionRenderer(),
+            ExceptionRenderer(_TRACEBACK) if settings.log_json else ExceptionRenderer(),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
