@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 if TYPE_CHECKING:
-    from conftest import Door
+    from gateway_door import Door
 
 SENSE = regime_pb2.SenseRequest(source="datacenter-01", telemetry={"power_draw": 850.5})
 SENSE.timestamp.FromJsonString("2025-01-20T12:00:00Z")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Door
+    from gateway_door import Door
 
 SENSE: dict[str, Any] = {
     "source": "datacenter-01",
