@@ -1,6 +1,7 @@
 """The distributed profile: peers are known by their certificates, and by nothing that they say of themselves."""
 
 import asyncio
+import socket
 import ssl
 import time
 from contextlib import asynccontextmanager
@@ -26,27 +27,37 @@ def certificates(tmp_path):
 
 
 @pytest.fixture
-def economy(serve, certificates):
-    """`economy()`: its ledger mints, and notes for whom."""
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
-    @asynccontextmanager
-    async def start(**methods):
-        async with serve("economy", settings={"tls_dir": certificates / "economy"}, **methods) as served:
-            yield served
+
+@pytest.fixture
+def economy(serve, certificates, port):
+    """`economy(Mint=…)`: a ledger on a TCP port, with the certificate of `known_as`."""
+
+    def start(known_as="economy", **methods):
+        settings = {"tls_dir": certificates / known_as, "listen": f"localhost:{port}"}
+        return serve("economy", settings=settings, **methods)
 
     return start
 
 
-@asynccontextmanager
-async def client(credentials):
-    """A stub with these credentials, of its own connection."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    if credentials is None:
-        channel = grpc.aio.insecure_channel("unix:economy.sock", options)
-    else:
-        channel = grpc.aio.secure_channel("unix:economy.sock", credentials, options)
-    async with channel:
-        yield economy_pb2_grpc.EconomyServiceStub(channel)
+@pytest.fixture
+def client(port):
+    """`client(credentials)`: a stub with a connection of its own."""
+
+    @asynccontextmanager
+    async def connect(credentials, *options):
+        if credentials is None:
+            channel = grpc.aio.insecure_channel(f"localhost:{port}")
+        else:
+            channel = grpc.aio.secure_channel(f"localhost:{port}", credentials, options)
+        async with channel:
+            yield economy_pb2_grpc.EconomyServiceStub(channel)
+
+    return connect
 
 
 class Mint:
@@ -61,9 +72,10 @@ class Mint:
         return economy_pb2.MintResponse()
 
 
-async def test_a_peer_is_known_by_its_certificate(serve, economy, certificates):
+async def test_a_peer_is_known_by_its_certificate(serve, economy, certificates, port):
     mint = Mint()
-    async with economy(Mint=mint), serve("proof", settings={"tls_dir": certificates / "proof"}) as proof:
+    settings = {"tls_dir": certificates / "proof", "listen": "localhost:0", "peers": f"dns:///localhost:{port}"}
+    async with economy(Mint=mint), serve("proof", settings=settings) as proof:
         stub = proof.mesh.peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
         with acting_for("proof", "acme"):
             await stub.Mint(MINT)
@@ -76,7 +88,7 @@ async def test_a_peer_is_known_by_its_certificate(serve, economy, certificates):
     )
 
 
-async def test_what_a_peer_calls_itself_does_not_count(economy, certificates, refusal):
+async def test_what_a_peer_calls_itself_does_not_count(economy, client, certificates, refusal):
     mint = Mint()
     async with economy(Mint=mint):
         async with client(channel_credentials(certificates / "market")) as stub:
@@ -87,7 +99,7 @@ async def test_what_a_peer_calls_itself_does_not_count(economy, certificates, re
     assert [principal.service for principal in mint.principals] == ["proof"]
 
 
-async def test_the_gateway_is_no_service_and_needs_a_token(economy, certificates, refusal, auth):
+async def test_the_gateway_is_no_service_and_needs_a_token(economy, client, certificates, refusal, auth):
     async def balances(request, context):
         return economy_pb2.GetBalancesResponse()
 
@@ -99,7 +111,7 @@ async def test_the_gateway_is_no_service_and_needs_a_token(economy, certificates
 
 
 @pytest.mark.parametrize("kind", ["no TLS", "no certificate", "another CA's"])
-async def test_who_has_no_certificate_of_the_mesh_is_refused(economy, certificates, tmp_path, refusal, kind):
+async def test_who_has_no_certificate_of_the_mesh_is_refused(economy, client, certificates, tmp_path, refusal, kind):
     ca = (certificates / "ca.crt").read_bytes()
     stranger = tmp_path / "other" / "proof"
     credentials = {
@@ -116,7 +128,7 @@ async def test_who_has_no_certificate_of_the_mesh_is_refused(economy, certificat
     assert mint.principals == []
 
 
-async def test_a_server_of_another_ca_is_not_talked_to(economy, certificates, tmp_path, refusal):
+async def test_a_server_of_another_ca_is_not_talked_to(economy, client, certificates, tmp_path, refusal):
     mint = Mint()
     async with economy(Mint=mint), client(channel_credentials(tmp_path / "other" / "proof")) as stub:
         told = await refusal(stub.Mint(MINT, timeout=10))
@@ -124,23 +136,33 @@ async def test_a_server_of_another_ca_is_not_talked_to(economy, certificates, tm
     assert mint.principals == []
 
 
-async def test_renewed_certificates_serve_without_a_restart(economy, certificates):
+async def test_a_service_cannot_stand_in_for_another(economy, client, certificates, refusal):
+    mint, by_name = Mint(), ("grpc.ssl_target_name_override", "eil-economy")
+    async with economy("market", Mint=mint), client(channel_credentials(certificates / "proof"), by_name) as stub:
+        told = await refusal(stub.Mint(MINT, timeout=10))
+    assert told.code == grpc.StatusCode.UNAVAILABLE
+    async with economy(Mint=mint), client(channel_credentials(certificates / "proof"), by_name) as stub:
+        await stub.Mint(MINT, wait_for_ready=True)
+    assert len(mint.principals) == 1
+
+
+async def test_renewed_certificates_serve_without_a_restart(economy, certificates, port):
     async with economy(Mint=Mint()):
-        first = await served(certificates / "proof")
-        assert await served(certificates / "proof") == first
+        first = await served(certificates / "proof", port)
+        assert await served(certificates / "proof", port) == first
         service_certificates(certificates, ["economy"], now_s=time.time() + YEAR_S - 86400)  # due: issued anew
         renewed = x509.load_pem_x509_certificate((certificates / "economy" / "tls.crt").read_bytes()).serial_number
         assert renewed != first
-        assert await served(certificates / "proof") == renewed
+        assert await served(certificates / "proof", port) == renewed
 
 
-async def served(folder):
+async def served(folder, port):
     """Serial number of the certificate that the server shows."""
     context = ssl.create_default_context(cafile=folder / "ca.crt")
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     context.set_alpn_protocols(["h2"])
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # renewed a year ahead, it is not valid yet
-    reader, writer = await asyncio.open_unix_connection("economy.sock", ssl=context, server_hostname="localhost")
+    _, writer = await asyncio.open_connection("localhost", port, ssl=context)
     shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     return x509.load_der_x509_certificate(shown).serial_number

@@ -1,6 +1,6 @@
 """Who may call what, read from the `access` option beside every method in the protos."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 from eil.common.v1 import access_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from eil_mesh.identity import Principal
 
 PUBLIC = ("/grpc.health.v1.Health/",)
 """Reachable without a token."""
@@ -23,12 +25,16 @@ class Access:
     services: frozenset[str]
     idempotent: bool
 
-    def allows(self, roles: Iterable[str], service: str | None) -> bool:
-        """Whether a caller with these roles, or this service of the mesh, may call."""
-        held = set(roles)
-        by_role = bool(self.roles) and ("admin" in held or bool(self.roles & held))
-        by_service = service is not None and (service in self.services or "*" in self.services)
-        return by_role or by_service
+    def allows(self, principal: Principal) -> bool:
+        """Whether the caller may call.
+
+        A token's roles alone decide wherever the method names roles: a service that acts for a user lends the user nothing. A service's own
+        name counts where it comes without a token, and for methods that no role may call.
+        """
+        by_role = bool(self.roles) and ("admin" in principal.roles or bool(self.roles & principal.roles))
+        if by_role or (principal.token and self.roles):
+            return by_role
+        return principal.service is not None and (principal.service in self.services or "*" in self.services)
 
 
 def role_name(role: int) -> str:

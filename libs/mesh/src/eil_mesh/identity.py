@@ -28,6 +28,8 @@ class Principal:
     roles: frozenset[str] = frozenset()
     service: str | None = None
     """The calling service of the mesh, if it is one."""
+    token: bool = False
+    """A verified token stands behind it; otherwise it is a service in its own name."""
 
 
 class TokenVerifier:
@@ -123,4 +125,4 @@ def _principal(claims: dict[str, Any]) -> Principal:
     roles, tenant = claims.get("roles", []), claims.get("tenant", DEFAULT_TENANT)
     if not isinstance(roles, list) or not isinstance(tenant, str) or not tenant:
         raise Unauthenticated("the token's `roles` must be a list and its `tenant` a name", reason="TOKEN_INVALID")
-    return Principal(claims["sub"], tenant, frozenset(role for role in roles if role in ROLES))
+    return Principal(claims["sub"], tenant, frozenset(role for role in roles if role in ROLES), token=True)

@@ -116,7 +116,7 @@ def authorise(method: str, principal: Principal) -> None:
     if method.startswith(AUTHENTICATED):
         return
     access = access_of(method)
-    if access is None or not access.allows(principal.roles, principal.service):
+    if access is None or not access.allows(principal):
         wanted = ", ".join(sorted(access.roles)) if access and access.roles else "no role: only the mesh itself"
         raise PermissionDenied(
             f"{method.rpartition('/')[2]} may be called by {wanted}; this caller has "
