@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from eil_decision.domain.baseline import persistence_interval
+from eil_decision.domain.baseline import persistence_interval, persistent_load
 from eil_decision.domain.choice import Goal, Load, candidates, choose, utilisation_limit
 from eil_decision.domain.plant import Plant
 from hypothesis import given
@@ -87,3 +87,14 @@ def test_persistence_is_the_last_window_scaled_by_the_servers():
     assert (high - low) / 2 == pytest.approx(10 * np.sqrt(2) * 1.645, rel=0.15), "0.9 quantile of |difference|"
     with pytest.raises(ValueError, match="past window"):
         persistence_interval(np.array([]), np.array([]), 3)
+
+
+def test_the_load_as_it_is():
+    assert persistent_load(np.array([8.0]), 1) == (8.0, pytest.approx(0.8)), "10 % where nothing was seen"
+    r = np.random.default_rng(5)
+    walk = 10 + np.cumsum(r.standard_normal(2000)) * 0.1
+    now, half = persistent_load(walk, 1)
+    assert now == walk[-1]
+    assert half == pytest.approx(0.1 * 1.645, rel=0.1), "0.9 quantile of one step"
+    errors = [abs(walk[i + 1 : i + 6].mean() - walk[i]) for i in range(1900)]
+    assert persistent_load(walk, 5)[1] == pytest.approx(np.quantile(errors, 0.9), rel=0.05)

@@ -13,14 +13,14 @@ from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
 from eil_mesh.clock import MICROSECONDS, to_us
 
-from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval
+from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval, persistent_load
 from eil_decision.domain.choice import DEFAULT_AMBIENT_K, Choice, Goal, Load, candidates, choose
 from eil_decision.domain.plant import History, Plant, assumed_plant, learn_plant
 
 log = structlog.get_logger("eil.decision")
 KELVIN = 273.15
-UNFORECAST_SHARE = 0.25
-"""Relative half-width of the load's interval where nothing could be forecast."""
+MIN_FORECAST = 10
+"""Rows of history below which a forecast has nothing to learn from and the load is taken as it is."""
 MAX_SERVERS = 10_000
 """Sizes searched at most."""
 
@@ -86,20 +86,27 @@ class Planner:
     async def _load(self, request: decision_pb2.ActRequest, history: History, rows: int) -> Load:
         now = request.current_state.active_servers * request.current_state.avg_utilization
         past = history.servers * history.utilisation
-        past = past[np.isfinite(past)]
-        series = nvp_pb2.Series(name="load", values=[*past[:-1], now] if past.size else [now])
+        past = np.append(past[np.isfinite(past)][:-1], now)
+        if past.size < MIN_FORECAST:
+            return _as_it_is(past, rows, "too little is known to forecast it")
+        series = nvp_pb2.Series(name="load", values=past)
         try:
             answer = await self._nvp.Predict(
                 nvp_pb2.PredictRequest(history=[series], horizon=rows, level=0.9), timeout=self._deadline_s
             )
         except grpc.aio.AioRpcError as error:
             log.warning("no forecast", code=error.code().name, detail=error.details())
-            low, high = now * (1 - UNFORECAST_SHARE), now * (1 + UNFORECAST_SHARE)
-            text = f"the load as it is, ± {UNFORECAST_SHARE:.0%}: no forecast could be had ({error.code().name})"
-            return Load(now, low, high, high, text)
+            return _as_it_is(past, rows, f"no forecast could be had ({error.code().name})")
         predicted = answer.predictions[0]
         mean, low, high = (max(v / rows, 0.0) for v in (predicted.total, predicted.total_low, predicted.total_high))
         return Load(mean, low, max(high, low), max(predicted.high), f"{answer.method}: {answer.reason}")
+
+
+def _as_it_is(past: np.ndarray, rows: int, why: str) -> Load:
+    """Persistence of the load, and why it had to stand in."""
+    now, half = persistent_load(past, rows)
+    text = f"the load as it is, ± {half / now if now else 0:.0%}: {why}"
+    return Load(now, max(now - half, 0.0), now + half, now + half, text)
 
 
 def _column(known: regime_pb2.GetHistoryResponse, name: str) -> np.ndarray:

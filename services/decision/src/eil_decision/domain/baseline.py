@@ -1,4 +1,4 @@
-"""Persistence: what a prediction must beat to be rewarded."""
+"""Persistence: what a prediction must beat to be rewarded, and what stands in where nothing could be forecast."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,3 +29,18 @@ def persistence_interval(
     errors = np.abs(energy_j[1:] - energy_j[:-1] * servers[1:] / np.maximum(servers[:-1], 1.0))
     half = float(np.quantile(errors, 0.9)) if errors.size >= MIN_STEPS else ASSUMED_HALF_WIDTH * expected
     return max(expected - half, 0.0), expected + half
+
+
+def persistent_load(past: NDArray[np.float64], rows: int) -> tuple[float, float]:
+    """The newest load (n >= 1, in fully used servers) as it is, and the half-width of its 90 % interval over the next `rows` rows.
+
+    The half-width is the 0.9 quantile of |mean of the next rows − newest value| over the past, or 10 % where there are fewer than 8
+    such steps.
+    """
+    now = float(past[-1])
+    starts = np.arange(0, past.size - rows)
+    if starts.size < MIN_STEPS:
+        return now, ASSUMED_HALF_WIDTH * now
+    sums = np.concatenate([[0.0], np.cumsum(past)])
+    means = (sums[starts + 1 + rows] - sums[starts + 1]) / rows
+    return now, float(np.quantile(np.abs(means - past[starts]), 0.9))

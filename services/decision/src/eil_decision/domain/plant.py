@@ -19,7 +19,7 @@ ASSUMED_START_U = 0.5
 """Relative standard deviation of a start's energy that was assumed."""
 ASSUMED_NOISE = 0.03
 """Relative deviation of power from the law before it can be learned."""
-UTILISATION_CAP = 0.8
+UTILISATION_CAP = 0.85
 """Highest utilisation that is planned for where the latency law is not known."""
 SAFE_CAP = 0.97
 """Highest utilisation that is ever planned for: beyond it the queue has no steady state to speak of."""
