@@ -39,11 +39,11 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 
 @pytest.fixture
-def serve(tmp_path) -> Serve:
+async def serve(tmp_path) -> AsyncIterator[Serve]:
     """`serve("regime", GetStatus=method, …)`: the service on its socket in `tmp_path`, with these methods alone.
 
     A method is `async def (request, context)`. `store` opens a store with that schema; `also` is called with the mesh before it starts;
-    the rest are settings.
+    `settings` are settings. Clients stay connected until the test ends: they see a drain to its end.
     """
 
     @asynccontextmanager
@@ -68,15 +68,12 @@ def serve(tmp_path) -> Serve:
             mesh.add(f"eil.{service}.v1.{name}", getattr(generated, f"add_{name}Servicer_to_server"), servicer)
             also(mesh)
 
-        kind = settings_class(service)
-        async with (
-            AsyncExitStack() as outlives,  # the client sees the drain to its end
-            running(tmp_path, kind, build, clock=clock, **(settings or {})) as mesh,
-        ):
-            channel = await outlives.enter_async_context(grpc.aio.insecure_channel(mesh.settings.address()))
+        async with running(tmp_path, settings_class(service), build, clock=clock, **(settings or {})) as mesh:
+            channel = await clients.enter_async_context(grpc.aio.insecure_channel(mesh.settings.address()))
             yield Served(mesh, getattr(generated, f"{name}Stub")(channel), health_pb2_grpc.HealthStub(channel), channel)
 
-    return start
+    async with AsyncExitStack() as clients:
+        yield start
 
 
 @pytest.fixture

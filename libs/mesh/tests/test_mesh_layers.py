@@ -48,8 +48,8 @@ class TestDeadline:
     async def test_the_servers_own_ends_the_work(self, serve, auth, refusal):
         work = Endless()
         async with serve("regime", GetStatus=work, settings={"deadline_s": 0.05}) as regime:
-            told = await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer")))
-            await work.ended.wait()
+            told = await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer"), timeout=20))
+            await asyncio.wait_for(work.ended.wait(), 10)
         assert (told.code, told.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
         assert "same request id" in told.message
 
@@ -57,7 +57,7 @@ class TestDeadline:
         work = Endless()
         async with serve("regime", GetStatus=work) as regime:
             told = await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer"), timeout=0.2))
-            await work.ended.wait()
+            await asyncio.wait_for(work.ended.wait(), 10)
         assert told.code == grpc.StatusCode.DEADLINE_EXCEEDED
         assert work.left_s is not None
         assert 0 < work.left_s < 0.3
@@ -65,7 +65,7 @@ class TestDeadline:
     async def test_the_clients_longer_one_does_not_lengthen_the_servers(self, serve, auth, refusal):
         work = Endless()
         async with serve("regime", GetStatus=work, settings={"deadline_s": 0.05}) as regime:
-            told = await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer"), timeout=60))
+            told = await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer"), timeout=20))
         assert (told.code, told.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
 
     async def test_a_client_that_hangs_up_ends_the_work(self, serve, auth):
@@ -209,7 +209,7 @@ class TestFigures:
     async def test_a_deadline_counts_as_one(self, serve, auth, refusal):
         before = served(STATUS, "DEADLINE_EXCEEDED")
         async with serve("regime", GetStatus=Endless(), settings={"deadline_s": 0.05}) as regime:
-            await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer")))
+            await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer"), timeout=20))
         assert served(STATUS, "DEADLINE_EXCEEDED") - before == 1
 
     async def test_health_checks_are_not_counted(self, serve):
