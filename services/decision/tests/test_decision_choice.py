@@ -1,5 +1,7 @@
 """The cheapest size that keeps the constraints wins."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from eil_decision.domain.baseline import persistence_interval, persistent_load
@@ -8,11 +10,11 @@ from eil_decision.domain.plant import Plant
 from hypothesis import given
 from hypothesis import strategies as st
 
-PLANT = Plant(np.array([120.0, 180.0]), np.diag([1.0, 1.0]), 3.0, 9000.0, 500.0, 8.0, 100.0)
+PLANT = Plant(120.0, 180.0, (1.0, 0.0, 1.0), 3.0, 9000.0, 500.0, 8.0, 100.0)
 
 
 def decide(load=5.9, now=12, largest=12, limit_ms=20.0, throughput=None, start_j=9000.0, spread=0.1):
-    plant = Plant(PLANT.coefficients, PLANT.covariance, PLANT.noise_w, start_j, 500.0, 8.0, 100.0)
+    plant = dataclasses.replace(PLANT, start_j=start_j)
     forecast = Load(load, load * (1 - spread), load * (1 + spread), load * (1 + spread), "test")
     goal = Goal(300.0, limit_ms, throughput)
     return choose(candidates(plant, forecast, goal, now, largest, 5.0), now), plant, forecast, goal
@@ -69,7 +71,7 @@ def test_a_feasible_choice_breaks_nothing_and_is_the_cheapest(load, now, limit_m
 
 
 def test_a_start_takes_no_more_than_its_peak_inside_of_the_horizon_and_its_doubt_widens_the_interval():
-    plant = Plant(PLANT.coefficients, PLANT.covariance, PLANT.noise_w, 1e9, 4e8, 8.0, 100.0)
+    plant = dataclasses.replace(PLANT, start_j=1e9, start_sd_j=4e8)
     load = Load(5.9, 5.9, 5.9, 5.9, "test")
     goal = Goal(15.0, 20.0, None)
     hold, up = candidates(plant, load, goal, 8, 11, 5.0)[7], candidates(plant, load, goal, 8, 11, 5.0)[10]

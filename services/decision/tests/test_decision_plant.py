@@ -15,7 +15,7 @@ def history(n=200, idle=120.0, peak=300.0, service_ms=8.0, capacity=100.0, noise
 
 def test_a_linear_plant_is_recovered():
     plant = learn_plant(history())
-    assert np.allclose(plant.coefficients, [120.0, 180.0], rtol=0.03)
+    assert np.allclose([plant.idle_w, plant.slope_w], [120.0, 180.0], rtol=0.03)
     assert plant.service_ms == pytest.approx(8.0, abs=0.1)
     assert plant.capacity == pytest.approx(100.0, abs=0.1)
     truth = 9 * (120.0 + 180.0 * 0.7)
@@ -44,7 +44,7 @@ def test_start_energy_is_learned_from_the_rows_in_which_servers_started():
 def test_nothing_measured_is_all_assumed():
     empty = np.array([])
     plant = learn_plant(History(empty, empty, empty, empty, empty, 0.0))
-    assert np.array_equal(plant.coefficients, assumed_plant().coefficients)
+    assert plant == assumed_plant()
     assert len(plant.assumptions) == 3
 
 
@@ -59,4 +59,4 @@ def test_missing_values_do_not_teach():
     seen = history()
     seen.power_w[::3] = np.nan
     seen.utilisation[::5] = np.nan
-    assert np.allclose(learn_plant(seen).coefficients, [120.0, 180.0], rtol=0.03)
+    assert learn_plant(seen).peak_w == pytest.approx(300.0, rel=0.02)

@@ -97,7 +97,7 @@ async def test_channels_that_arrive_apart_are_one_sources(regime):
     await regime.sense(0, power_draw=500.0)
     assert (await regime.sense(0, temperature=30.0)).status == "accepted"
     history = await regime.stub.GetHistory(regime_pb2.GetHistoryRequest(source="plant"), metadata=regime.auth())
-    assert len(history.timestamps) == 1
+    assert len(history.times_us) == 1
     assert {column.name: column.values[0] for column in history.columns} == {"power_draw": 500.0, "temperature": 30.0}
 
 

@@ -11,7 +11,7 @@ import structlog
 from eil.decision.v1 import decision_pb2
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
-from eil_mesh.clock import MICROSECONDS, to_us
+from eil_mesh.clock import MICROSECONDS
 
 from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval, persistent_load
 from eil_decision.domain.choice import DEFAULT_AMBIENT_K, Choice, Goal, Load, candidates, choose
@@ -77,7 +77,7 @@ class Planner:
             plant=plant,
             load=load,
             ambient_k=_ambient_k(known),
-            window_start_us=to_us(known.timestamps[-1]) if known.timestamps else now_us,
+            window_start_us=known.times_us[-1] if known.times_us else now_us,
             baseline=_baseline(history, rows, choice),
             entropy_decided=known.energy_state.entropy_method == "thermal_node",
             inputs_digest=_digest(request, known),
@@ -113,11 +113,11 @@ def _column(known: regime_pb2.GetHistoryResponse, name: str) -> np.ndarray:
     for column in known.columns:
         if column.name == name:
             return np.array(column.values, dtype=np.float64)
-    return np.full(len(known.timestamps), np.nan)
+    return np.full(len(known.times_us), np.nan)
 
 
 def _history(known: regime_pb2.GetHistoryResponse, now: decision_pb2.CurrentState) -> History:
-    times_s = np.array([to_us(timestamp) / MICROSECONDS for timestamp in known.timestamps])
+    times_s = np.array(known.times_us, dtype=np.float64) / MICROSECONDS
     servers = _column(known, "active_servers")
     return History(
         power_w=_column(known, "power_draw"),

@@ -10,7 +10,7 @@ class DecisionSettings(MeshSettings):
 
     service: ClassVar[str] = "decision"
 
-    history_rows: int = 512
+    history_rows: int = 288
     """Newest telemetry rows that a decision rests on."""
     horizon_s: float = 300.0
     """Horizon where the request names none [s]."""

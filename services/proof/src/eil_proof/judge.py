@@ -7,7 +7,6 @@ from collections.abc import Callable
 from eil.decision.v1 import decision_pb2, decision_pb2_grpc
 from eil.proof.v1 import proof_pb2
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
-from eil_mesh import metrics
 from eil_mesh.clock import from_us, iso, to_us
 from eil_mesh.errors import FailedPrecondition
 from eil_mesh.reward import MICRO
@@ -140,18 +139,8 @@ class Judge:
             owed = verdicts.Owed(tenant, response.prediction_id, decision.asked_by, given.minted_u)
             if not await self._minter.book(owed):
                 given.response.reason += "; the ledger cannot be reached now and books it as soon as it can"
-        if stood:
-            given.response.already_proven = True
-        else:
-            await self._observe()
+        given.response.already_proven = stood
         return given
-
-    async def _observe(self) -> None:
-        row = await self._store.read(
-            lambda conn: conn.execute("SELECT sum(measured), sum(measured AND valid) FROM verdicts").fetchone()
-        )
-        if row[0]:
-            metrics.PROOF_VALIDATION_RATE.set(row[1] / row[0])
 
 
 def _measured(measurement: regime_pb2.MeasureResponse) -> Measured:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import structlog
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
@@ -19,6 +21,7 @@ class Minter:
 
     def __init__(self, store: Store, economy: economy_pb2_grpc.EconomyServiceAsyncStub) -> None:
         self._store, self._economy = store, economy
+        self._notes: set[asyncio.Task[None]] = set()
 
     async def book(self, reward: verdicts.Owed) -> bool:
         """Book one reward; False if the ledger cannot be reached now: it stays owed."""
@@ -35,7 +38,10 @@ class Minter:
         except grpc.aio.AioRpcError as error:
             log.warning("mint not booked yet", prediction=reward.prediction_id, code=error.code().name)
             return False
-        await self._store.write(lambda tx: verdicts.booked(tx, reward))
+        # Nobody waits for the note: without it the mint would be tried again, which changes nothing.
+        note = asyncio.create_task(self._store.write(lambda tx: verdicts.booked(tx, reward)))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
         return True
 
     async def book_owed(self) -> None:

@@ -44,6 +44,21 @@ CREATE TABLE IF NOT EXISTS open_predictions (
 DAY_US = 86_400 * MICROSECONDS
 
 
+class _Validity:
+    """Share of the verdicts since the start of the process that are valid, of those that rest on measurement."""
+
+    def __init__(self) -> None:
+        self._measured, self._valid = 0, 0
+
+    def count(self, valid: bool) -> None:
+        self._measured += 1
+        self._valid += valid
+        metrics.PROOF_VALIDATION_RATE.set(self._valid / self._measured)
+
+
+_validity = _Validity()
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """A reward that the ledger has not booked yet."""
@@ -97,6 +112,8 @@ def give(tx: Tx, tenant: str, owner: str, verdict: proof_pb2.Verdict) -> None:
     )
     tx.journal.append(tx.now_us, tenant, VERDICTS_TOPIC, verdict.source, verdict)
     metrics.PROOFS.labels("valid" if response.valid else "invalid" if measured else "unmeasured").inc()
+    if measured:
+        _validity.count(response.valid)
 
 
 def owed(conn: sqlite3.Connection, limit: int = 100) -> list[Owed]:

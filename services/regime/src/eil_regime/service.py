@@ -123,7 +123,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         rows = request.rows or 512
         times, columns = await self._store.read(lambda conn: samples.newest_rows(conn, source, rows))
         return regime_pb2.GetHistoryResponse(
-            timestamps=[from_us(time) for time in times],
+            times_us=times,
             columns=[regime_pb2.Column(name=name, values=values) for name, values in columns.items()],
             power_kind=source.power_kind,
             kind=source.kind,

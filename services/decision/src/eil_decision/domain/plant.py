@@ -45,10 +45,12 @@ class History:
 class Plant:
     """A learned or assumed plant."""
 
-    coefficients: Vector
-    """(2,): a, b [W per server]."""
-    covariance: Vector
-    """(2, 2) of the coefficients."""
+    idle_w: float
+    """a [W per server]."""
+    slope_w: float
+    """b [W per server at full utilisation]."""
+    covariance: tuple[float, float, float]
+    """Var(a), Cov(a, b), Var(b) [W²]. Plain numbers: they are used once for every candidate."""
     noise_w: float
     """Standard deviation of one row's power per server from the law [W]."""
     start_j: float
@@ -63,17 +65,23 @@ class Plant:
 
     def power_w(self, servers: int, load: float) -> float:
         """Expected power [W] of `servers` sharing `load` (in fully used servers)."""
-        a, b = self.coefficients
-        return servers * a + b * min(load, servers)
+        return servers * self.idle_w + self.slope_w * min(load, servers)
+
+    @property
+    def peak_w(self) -> float:
+        """Power of one server at full utilisation [W]."""
+        return self.idle_w + self.slope_w
 
     def power_sd_w(self, servers: int, load: float, rows: float) -> float:
         """Standard deviation of the mean power over `rows` rows [W]: law and noise."""
-        x = np.array([1.0, min(load / servers, 1.0)])
-        return servers * math.sqrt(float(x @ self.covariance @ x) + self.noise_w**2 / max(rows, 1.0))
+        used = min(load / servers, 1.0)
+        var_a, cov, var_b = self.covariance
+        law = var_a + used * (2 * cov + used * var_b)
+        return servers * math.sqrt(law + self.noise_w**2 / max(rows, 1.0))
 
     def start_within_j(self, horizon_s: float) -> float:
         """Energy [J] that starting one server takes inside of a horizon: it draws at most its peak."""
-        return min(self.start_j, float(self.coefficients.sum()) * horizon_s)
+        return min(self.start_j, self.peak_w * horizon_s)
 
     def latency_ms(self, servers: int, load: float) -> float | None:
         """Expected latency [ms]; infinite at full utilisation, None where the law is unknown."""
@@ -85,10 +93,11 @@ class Plant:
 
 def assumed_plant(peak_w: float = ASSUMED_PEAK_W) -> Plant:
     """A plant of which nothing was measured."""
-    coefficients = np.array([IDLE_SHARE * peak_w, (1 - IDLE_SHARE) * peak_w])
+    idle_w, slope_w = IDLE_SHARE * peak_w, (1 - IDLE_SHARE) * peak_w
     return Plant(
-        coefficients,
-        np.diag((PRIOR_U * coefficients) ** 2),
+        idle_w,
+        slope_w,
+        ((PRIOR_U * idle_w) ** 2, 0.0, (PRIOR_U * slope_w) ** 2),
         ASSUMED_NOISE * peak_w,
         peak_w * ASSUMED_BOOT_S,
         ASSUMED_START_U * peak_w * ASSUMED_BOOT_S,
@@ -116,40 +125,45 @@ def learn_plant(history: History) -> Plant:
     if peak_w <= 0:
         return assumed_plant()
     prior = assumed_plant(peak_w)
-    coefficients, covariance, noise_w = _regress(used, per_server, prior)
+    (idle_w, slope_w), covariance, noise_w = _regress(used, per_server, prior)
     assumptions = [] if steady.sum() >= MIN_ROWS else ["the power law rests on few samples and on a typical server"]
-    learned = _start_energy(history, known & started, coefficients)
+    learned = _start_energy(history, known & started, idle_w, slope_w)
     if learned is None:
-        start_j = float(coefficients.sum()) * ASSUMED_BOOT_S
+        start_j = (idle_w + slope_w) * ASSUMED_BOOT_S
         learned = start_j, ASSUMED_START_U * start_j
         assumptions.append(f"a start costs {ASSUMED_BOOT_S:.0f} s at peak power")
     service_ms, capacity = _service(history), _capacity(history)
     if service_ms is None:
         assumptions.append(f"utilisation is kept below {UTILISATION_CAP:.0%} because the latency law is not known")
-    return Plant(coefficients, covariance, noise_w, *learned, service_ms, capacity, tuple(assumptions))
+    return Plant(idle_w, slope_w, covariance, noise_w, *learned, service_ms, capacity, tuple(assumptions))
 
 
-def _regress(used: Vector, per_server: Vector, prior: Plant) -> tuple[Vector, Vector, float]:
+def _regress(
+    used: Vector, per_server: Vector, prior: Plant
+) -> tuple[tuple[float, float], tuple[float, float, float], float]:
     """Posterior of (a, b), its covariance and the noise [W] of one row."""
     design = np.column_stack([np.ones_like(used), used])
-    precision = np.asarray(np.linalg.inv(prior.covariance), dtype=np.float64)
-    noise_w = prior.noise_w
-    mean, covariance = prior.coefficients, prior.covariance
+    expected = np.array([prior.idle_w, prior.slope_w])
+    precision = np.diag([1 / prior.covariance[0], 1 / prior.covariance[2]])
+    mean, covariance, noise_w = expected, np.diag([prior.covariance[0], prior.covariance[2]]), prior.noise_w
     for _ in range(3):  # the noise is learned from the residuals of the law it weights
         covariance = np.asarray(np.linalg.inv(precision + design.T @ design / noise_w**2), dtype=np.float64)
-        mean = covariance @ (precision @ prior.coefficients + design.T @ per_server / noise_w**2)
+        mean = covariance @ (precision @ expected + design.T @ per_server / noise_w**2)
         if used.size >= MIN_ROWS:
             residual = per_server - design @ mean
             noise_w = max(float(np.sqrt(np.sum(residual**2) / (used.size - 2))), 1e-3 * float(mean.sum()))
-    return mean, covariance, noise_w
+    law = (float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1]))
+    return (float(mean[0]), float(mean[1])), law, noise_w
 
 
-def _start_energy(history: History, started: NDArray[np.bool_], coefficients: Vector) -> tuple[float, float] | None:
+def _start_energy(
+    history: History, started: NDArray[np.bool_], idle_w: float, slope_w: float
+) -> tuple[float, float] | None:
     """Energy to start one server and its standard deviation [J], from what such rows used above the law; None if there are none."""
     rows = np.flatnonzero(started)
     if rows.size == 0:
         return None
-    law_w = history.servers[rows] * (coefficients[0] + coefficients[1] * history.utilisation[rows])
+    law_w = history.servers[rows] * (idle_w + slope_w * history.utilisation[rows])
     excess_j = (history.power_w[rows] - law_w) * history.step_s
     each_j = excess_j / (history.servers[rows] - history.servers[rows - 1])
     middle_j = max(float(np.median(each_j)), 0.0)

@@ -315,20 +315,20 @@ class GetHistoryRequest(_message.Message):
     def __init__(self, source: _Optional[str] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class GetHistoryResponse(_message.Message):
-    __slots__ = ("timestamps", "columns", "power_kind", "kind", "power_uncertainty", "energy_state")
-    TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("times_us", "columns", "power_kind", "kind", "power_uncertainty", "energy_state")
+    TIMES_US_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     POWER_KIND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     POWER_UNCERTAINTY_FIELD_NUMBER: _ClassVar[int]
     ENERGY_STATE_FIELD_NUMBER: _ClassVar[int]
-    timestamps: _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]
+    times_us: _containers.RepeatedScalarFieldContainer[int]
     columns: _containers.RepeatedCompositeFieldContainer[Column]
     power_kind: str
     kind: str
     power_uncertainty: float
     energy_state: EnergyState
-    def __init__(self, timestamps: _Optional[_Iterable[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., power_kind: _Optional[str] = ..., kind: _Optional[str] = ..., power_uncertainty: _Optional[float] = ..., energy_state: _Optional[_Union[EnergyState, _Mapping]] = ...) -> None: ...
+    def __init__(self, times_us: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., power_kind: _Optional[str] = ..., kind: _Optional[str] = ..., power_uncertainty: _Optional[float] = ..., energy_state: _Optional[_Union[EnergyState, _Mapping]] = ...) -> None: ...
 
 class PutSourceRequest(_message.Message):
     __slots__ = ("source", "kind", "credential", "nameplate_w", "power_uncertainty")
