@@ -173,6 +173,12 @@ class TestServices:
         async with serve("economy", Mint=mint) as economy:
             await economy.stub.Mint(MINT, metadata=(*auth("viewer"), of_service("proof")))
 
+    async def test_a_service_lends_its_user_nothing(self, serve, auth, refusal):
+        async with serve("regime", GetStatus=status) as regime:
+            await regime.stub.GetStatus(STATUS, metadata=(of_service("bridge"), ("x-eil-tenant", "acme")))
+            told = await refusal(regime.stub.GetStatus(STATUS, metadata=(*auth(), of_service("bridge"))))
+        assert (told.code, told.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_NOT_ALLOWED")
+
     async def test_every_service_may_anchor(self, serve, auth, refusal):
         async def anchor(request, context):
             return atlas_pb2.AnchorHeadResponse()

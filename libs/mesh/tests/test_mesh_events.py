@@ -301,10 +301,14 @@ async def test_a_publisher_killed_again_and_again_loses_and_doubles_nothing(tmp_
     def start():
         return subprocess.Popen([sys.executable, "-c", textwrap.dedent(PUBLISHER)], cwd=tmp_path)
 
+    process = start()
+    while not (tmp_path / "regime.sock").exists():
+        assert process.poll() is None, "the publisher ended"
+        await asyncio.sleep(0.01)
     async with following() as (store, task):
         lived = 0
-        for _ in range(2):
-            process = start()
+        for life in range(2):
+            process = start() if life else process
             try:
                 wanted = lived + 50
                 while lived < wanted:

@@ -56,11 +56,11 @@ class TestDeadline:
     async def test_the_clients_shorter_one_ends_the_work(self, serve, auth, refusal):
         work = Endless()
         async with serve("regime", GetStatus=work) as regime:
-            told = await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer"), timeout=0.2))
+            told = await refusal(regime.stub.GetStatus(ASK, metadata=auth("viewer"), timeout=0.5))
             await asyncio.wait_for(work.ended.wait(), 10)
         assert told.code == grpc.StatusCode.DEADLINE_EXCEEDED
         assert work.left_s is not None
-        assert 0 < work.left_s < 0.3
+        assert 0 < work.left_s < 0.6
 
     async def test_the_clients_longer_one_does_not_lengthen_the_servers(self, serve, auth, refusal):
         work = Endless()
@@ -267,7 +267,7 @@ class TestStreams:
                 ended.set()
 
         async with serve("decision", StreamActions=endless) as decision:
-            call = decision.stub.StreamActions(decision_pb2.StreamActionsRequest(), metadata=auth("agent"), timeout=0.2)
+            call = decision.stub.StreamActions(decision_pb2.StreamActionsRequest(), metadata=auth("agent"), timeout=0.5)
             await call.read()
             told = await refusal(call.read())
             await asyncio.wait_for(ended.wait(), 10)

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 
 import grpc
 import pytest
@@ -252,22 +252,52 @@ class TestState:
             assert (regime.mesh.settings.state / "keys" / "regime.ed25519").stat().st_mode & 0o777 == 0o600
 
 
-async def test_idle_connections_are_kept(serve, monkeypatch, auth):
-    """A subscriber of a quiet service pings; a server that takes pings for abuse would end its stream every few minutes."""
+def frame(kind, flags, stream, payload=b""):
+    """An HTTP/2 frame."""
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+def watch_health():
+    """The frames of a Health.Watch as a client sends them, connection preface included."""
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/grpc.health.v1.Health/Watch",
+        ":authority": "localhost",
+        "content-type": "application/grpc",
+        "te": "trailers",
+    }
+    coded = b"".join(
+        bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode() for name, value in headers.items()
+    )
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0)
+    return preface + frame(1, 4, 1, coded) + frame(0, 1, 1, bytes(5))
+
+
+async def test_quiet_subscribers_may_ping(serve, monkeypatch):
+    """A client pings every KEEPALIVE_MS; a server that took this for abuse would end its streams every few minutes."""
     monkeypatch.setattr("eil_mesh.server.KEEPALIVE_MS", 100)
-    finish = asyncio.Event()
+    ping, go_away, received = 6, 7, []
 
-    async def quiet(request, context):
-        await finish.wait()
-        return regime_pb2.GetStatusResponse()
+    async def read(reader):
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readexactly(9)
+                received.append((head[3], head[4]))
+                await reader.readexactly(int.from_bytes(head[:3]))
 
-    often = [("grpc.keepalive_time_ms", 100), ("grpc.http2.max_pings_without_data", 0)]
-    async with serve("regime", GetStatus=quiet) as regime:
-        async with grpc.aio.insecure_channel("unix:regime.sock", often) as channel:
-            call = regime_pb2_grpc.RegimeServiceStub(channel).GetStatus(ASK, metadata=auth("viewer"))
-            asyncio.get_running_loop().call_later(1.0, finish.set)
-            await call
-        assert regime.mesh is not None
+    async with serve("regime", settings={"grace_s": 0.0}):
+        reader, writer = await asyncio.open_unix_connection("regime.sock")
+        writer.write(watch_health())
+        reading = asyncio.create_task(read(reader))
+        for _ in range(6):
+            await asyncio.sleep(0.1)
+            writer.write(frame(ping, 0, 0, bytes(8)))
+        await asyncio.sleep(0.1)
+        assert (ping, 1) in received  # acknowledged
+        assert go_away not in [kind for kind, _ in received]
+        reading.cancel()
+        writer.close()
 
 
 SERVICE = """
