@@ -90,7 +90,10 @@ def _accepts(media_type: str) -> Json:
 
 
 def _cors(origins: Sequence[str]) -> Json:
-    allowed = "authorization,content-type,idempotency-key,x-grpc-web,x-user-agent,grpc-timeout,traceparent"
+    allowed = (
+        "authorization,content-type,idempotency-key,x-grpc-web,x-user-agent,grpc-timeout,traceparent,"
+        "mcp-protocol-version,mcp-session-id"
+    )
     exposed = "grpc-status,grpc-message,grpc-status-details-bin,x-request-id"
     policy = typed(
         "extensions.filters.http.cors.v3.CorsPolicy",

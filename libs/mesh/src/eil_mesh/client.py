@@ -120,6 +120,8 @@ class Peers:
         contract = importlib.import_module(f"eil.{service}.v1.{service}_pb2").DESCRIPTOR
         options = [
             ("grpc.service_config", service_config(contract.services_by_name[f"{service.capitalize()}Service"])),
+            # Its own connections: a socket's name is relative to the state folder, and another's back-off is not ours.
+            ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
