@@ -12,7 +12,7 @@ from eil_mesh.clock import MICROSECONDS, Clock, from_us, to_us
 from eil_mesh.errors import FailedPrecondition, NotFound, Unavailable
 from eil_mesh.identity import Principal
 from eil_mesh.journal import entries
-from eil_mesh.paging import page_of
+from eil_mesh.paging import newest_page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.reward import MICRO, reward_u, skill
 from eil_mesh.store import Store, Tx
@@ -72,8 +72,7 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         self, request: decision_pb2.ListDecisionsRequest, context: grpc.aio.ServicerContext
     ) -> decision_pb2.ListDecisionsResponse:
         tenant = caller().tenant
-        size, after = page_of(request)
-        before = int(after) if after.isdigit() else 2**62
+        size, before = newest_page_of(request)
         found = await self._store.read(lambda conn: decisions.newest(conn, tenant, request.source, before, size))
         return decision_pb2.ListDecisionsResponse(
             decisions=[decision for _, decision in found],

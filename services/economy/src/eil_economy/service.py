@@ -6,8 +6,7 @@ import grpc
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil_mesh.call import caller
 from eil_mesh.clock import MICROSECONDS, from_us
-from eil_mesh.errors import InvalidArgument
-from eil_mesh.paging import page_of
+from eil_mesh.paging import newest_page_of
 from eil_mesh.store import Store, Tx
 
 from eil_economy.clients import markets_order, mesh_id, persons_order
@@ -38,8 +37,7 @@ class EconomyService(economy_pb2_grpc.EconomyServiceServicer):
         self, request: economy_pb2.ListTransfersRequest, context: grpc.aio.ServicerContext
     ) -> economy_pb2.ListTransfersResponse:
         tenant = caller().tenant
-        size, page_token = page_of(request)
-        before = _before(page_token)
+        size, before = newest_page_of(request)
         with refusals():
             found, following = await self._store.read(
                 lambda conn: reports.history(conn, tenant, request.owner or None, request.token or None, before, size)
@@ -138,14 +136,3 @@ def _balance(account: Balance) -> economy_pb2.Balance:
         reserved_u=account.reserved_u,
         balance=account.balance_u / U_PER_TOKEN,
     )
-
-
-def _before(page_token: str) -> int | None:
-    if not page_token:
-        return None
-    if not page_token.isdecimal() or len(page_token) > 18:
-        raise InvalidArgument(
-            "page_token is none that a page of this list ended with; leave it out to begin anew",
-            violations={"page_token": "must be a next_page_token"},
-        )
-    return int(page_token)

@@ -5,7 +5,7 @@ from eil.decision.v1 import decision_pb2
 from eil.proof.v1 import proof_pb2, proof_pb2_grpc
 from eil_mesh.call import caller
 from eil_mesh.errors import FailedPrecondition, NotFound
-from eil_mesh.paging import page_of
+from eil_mesh.paging import newest_page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Store
 
@@ -55,8 +55,7 @@ class ProofService(proof_pb2_grpc.ProofServiceServicer):
         self, request: proof_pb2.ListProofsRequest, context: grpc.aio.ServicerContext
     ) -> proof_pb2.ListProofsResponse:
         tenant = caller().tenant
-        size, after = page_of(request)
-        before = int(after) if after.isdigit() else 2**62
+        size, before = newest_page_of(request)
         found = await self._store.read(lambda conn: verdicts.newest(conn, tenant, request.source, before, size))
         return proof_pb2.ListProofsResponse(
             verdicts=[verdict for _, verdict in found],

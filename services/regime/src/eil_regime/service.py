@@ -10,7 +10,7 @@ from eil_mesh import metrics
 from eil_mesh.call import caller
 from eil_mesh.clock import MICROSECONDS, from_us, to_us
 from eil_mesh.errors import InvalidArgument, NotFound, OutOfRange
-from eil_mesh.paging import page_of
+from eil_mesh.paging import newest_page_of, page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Store, Tx
 
@@ -93,8 +93,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         self, request: regime_pb2.ListShiftsRequest, context: grpc.aio.ServicerContext
     ) -> regime_pb2.ListShiftsResponse:
         tenant = caller().tenant
-        size, after = page_of(request)
-        before = int(after) if after.isdigit() else 2**62
+        size, before = newest_page_of(request)
         rows = await self._store.read(lambda conn: _shifts(conn, tenant, request.source, before, size))
         return regime_pb2.ListShiftsResponse(
             shifts=[regime_pb2.RegimeShift.FromString(row[1]) for row in rows],
