@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 
 import grpc
 import structlog
@@ -47,31 +47,44 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
                 violations={"from_offset": f"must be at most {LARGEST_OFFSET}"},
             )
         call = current_call()
-        tenant, topics = call.principal.tenant if call else "", list(request.topics)
-        committed = self._store.watch()
-        try:
-            offset = request.from_offset or await self._store.read(_end) + 1
-            while True:
-                committed.clear()
-                if self._store.released:
-                    break
-                end, page = await self._store.read(
-                    lambda conn, offset=offset: (
-                        _end(conn),
-                        entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE),
-                    )
+        tenant = call.principal.tenant if call else ""
+        async with aclosing(
+            tail(self._store, request.from_offset, tenant=tenant, topics=list(request.topics))
+        ) as journal:
+            async for entry in journal:
+                yield event_log_pb2.SubscribeResponse(event=_event(entry))
+                metrics.EVENTS_SENT.inc()
+
+
+async def tail(store: Store, from_offset: int, *, tenant: str, topics: Sequence[str]) -> AsyncGenerator[Entry, None]:
+    """Entries of a store's journal from an offset on (0: from now on), then as they are committed. Close it after use (`aclosing`).
+
+    Raises:
+        Unavailable: the service stops.
+    """
+    committed = store.watch()
+    try:
+        offset = from_offset or await store.read(_end) + 1
+        while True:
+            committed.clear()
+            if store.released:
+                break
+            end, page = await store.read(
+                lambda conn, offset=offset: (
+                    _end(conn),
+                    entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE),
                 )
-                for entry in page:
-                    yield event_log_pb2.SubscribeResponse(event=_event(entry))
-                metrics.EVENTS_SENT.inc(len(page))
-                if page:
-                    offset = page[-1].offset + 1
-                else:
-                    offset = max(offset, end + 1)  # what others wrote is not read again at each commit
-                    await committed.wait()
-        finally:
-            self._store.unwatch(committed)
-        raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)
+            )
+            for entry in page:
+                yield entry
+            if page:
+                offset = page[-1].offset + 1
+            else:
+                offset = max(offset, end + 1)  # what others wrote is not read again at each commit
+                await committed.wait()
+    finally:
+        store.unwatch(committed)
+    raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)
 
 
 def _end(conn: sqlite3.Connection) -> int:

@@ -3,15 +3,16 @@
 import secrets
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import grpc
 from eil.decision.v1 import decision_pb2, decision_pb2_grpc
 from eil_mesh import metrics
 from eil_mesh.call import caller
 from eil_mesh.clock import MICROSECONDS, Clock, from_us, to_us
-from eil_mesh.errors import FailedPrecondition, NotFound, Unavailable
+from eil_mesh.errors import FailedPrecondition, NotFound
+from eil_mesh.event_log import tail
 from eil_mesh.identity import Principal
-from eil_mesh.journal import entries
 from eil_mesh.paging import newest_page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.reward import MICRO, reward_u, skill
@@ -125,34 +126,16 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     async def StreamActions(
         self, request: decision_pb2.StreamActionsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[decision_pb2.StreamActionsResponse]:
-        tenant, committed = caller().tenant, self._store.watch()
-        try:
-            offset = await self._store.read(
-                lambda conn: conn.execute("SELECT coalesce(max(offset), 0) FROM journal").fetchone()[0]
-            )
-            while True:
-                committed.clear()
-                if self._store.released:
-                    break
-                page = await self._store.read(
-                    lambda conn, offset=offset: entries(
-                        conn, offset + 1, tenant=tenant, topics=[decisions.ACTIONS_TOPIC]
+        topics = [decisions.ACTIONS_TOPIC]
+        async with aclosing(tail(self._store, 0, tenant=caller().tenant, topics=topics)) as journal:
+            async for entry in journal:
+                decision = decision_pb2.Decision.FromString(entry.payload or b"")
+                if decision.response.emitted and request.source in ("", decision.request.source):
+                    yield decision_pb2.StreamActionsResponse(
+                        source=decision.request.source,
+                        prediction_id=decision.response.prediction_id,
+                        action=decision.response.action,
                     )
-                )
-                for entry in page:
-                    offset = entry.offset
-                    decision = decision_pb2.Decision.FromString(entry.payload or b"")
-                    if decision.response.emitted and request.source in ("", decision.request.source):
-                        yield decision_pb2.StreamActionsResponse(
-                            source=decision.request.source,
-                            prediction_id=decision.response.prediction_id,
-                            action=decision.response.action,
-                        )
-                if not page:
-                    await committed.wait()
-        finally:
-            self._store.unwatch(committed)
-        raise Unavailable("the service is stopping; subscribe again", retry_after_s=1.0)
 
 
 def _existing(decision: decision_pb2.Decision | None, prediction_id: str) -> decision_pb2.Decision:
