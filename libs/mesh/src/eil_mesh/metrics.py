@@ -20,7 +20,8 @@ CONSERVATION_ERROR = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
 )
 ENTROPY_COHERENCE = Gauge("eil_entropy_coherence_ratio", "Share of measured windows in which the second law held.")
-REGIME_TRANSITIONS = Counter("eil_regime_transitions", "Regime shifts found.")
+# A gauge that only rises: a counter's name would end in _total, and this one is fixed by the public surface.
+REGIME_TRANSITIONS = Gauge("eil_regime_transitions", "Regime shifts found since the start of the process.")
 DECISION_LATENCY_MS = Histogram(
     "eil_decision_latency_ms",
     "Time from question to committed decision, milliseconds.",
