@@ -24,12 +24,16 @@ class ProofService(proof_pb2_grpc.ProofServiceServicer):
         self, request: proof_pb2.ProveRequest, context: grpc.aio.ServicerContext
     ) -> proof_pb2.ProveResponse:
         tenant = caller().tenant
-        answered = await self._store.read(lambda conn: replayed(conn, tenant, request, proof_pb2.ProveResponse))
+        answered, known = await self._store.read(
+            lambda conn: (
+                replayed(conn, tenant, request, proof_pb2.ProveResponse),
+                verdicts.find(conn, tenant, request.prediction_id),
+            )
+        )
         if answered is not None:
             return answered
         decision = await self._judge.commitment(request.prediction_id)
         _compare(request.predicted_state, decision.response.predicted_state)
-        known = await self._store.read(lambda conn: verdicts.find(conn, tenant, request.prediction_id))
         if known is not None:
             known.response.already_proven = True
             return known.response
