@@ -142,3 +142,13 @@ def test_unproven_predictions_settle_themselves(mesh, stamp):
         time.sleep(0.5)
     assert status == 200, answer
     assert answer["verdict"]["settled_by_mesh"]
+
+
+def test_a_fleet_that_shrank_for_longer_than_the_history_may_grow_back(mesh, stamp):
+    plant = Plant(mesh.door("operator"), stamp, begin_s=-5000.0)
+    plant.sense(10)
+    assert plant.act()["action"]["target_servers"] < 10
+    for _ in range(3):  # more rows than a decision looks back
+        plant.sense(100)
+    answer = plant.act(constraints={"max_latency_ms": 10.0})
+    assert answer["action"]["target_servers"] == 10, answer["reason"]

@@ -1,4 +1,4 @@
-"""Tables of the decision service: committed decisions and the modes of sources."""
+"""Tables of the decision service: committed decisions, and of each source its mode and the largest fleet seen."""
 
 import sqlite3
 
@@ -23,6 +23,12 @@ CREATE TABLE IF NOT EXISTS decisions (
   UNIQUE (tenant, id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_by_source ON decisions (tenant, source, may_mint, window_end_us);
+CREATE TABLE IF NOT EXISTS fleets (
+  tenant TEXT NOT NULL,
+  source TEXT NOT NULL,
+  largest INTEGER NOT NULL,
+  PRIMARY KEY (tenant, source)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS modes (
   tenant TEXT NOT NULL,
   source TEXT NOT NULL,
@@ -36,6 +42,20 @@ def mode_of(conn: sqlite3.Connection, tenant: str, source: str) -> str:
     """The mode in force for a source."""
     row = conn.execute("SELECT mode FROM modes WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
     return row[0] if row else NEW_SOURCE_MODE
+
+
+def largest_fleet(conn: sqlite3.Connection, tenant: str, source: str) -> int:
+    """The largest number of servers that any decision on the source has seen; 0 if there was none."""
+    row = conn.execute("SELECT largest FROM fleets WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
+    return row[0] if row else 0
+
+
+def note_fleet(tx: Tx, tenant: str, source: str, servers: int) -> None:
+    """Remember a fleet's size, if it is the largest yet: a fleet that shrank for days may still grow back."""
+    tx.conn.execute(
+        "INSERT INTO fleets VALUES (?,?,?) ON CONFLICT DO UPDATE SET largest = max(largest, excluded.largest)",
+        (tenant, source, servers),
+    )
 
 
 def overlaps_minting(conn: sqlite3.Connection, tenant: str, source: str, start_us: int) -> bool:

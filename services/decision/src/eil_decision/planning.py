@@ -39,6 +39,8 @@ class Plan:
     entropy_decided: bool
     """The source's entropy is measured by a thermal node, so that its check will have power to decide."""
     inputs_digest: str
+    largest: int
+    """The largest fleet seen: the search went from one server to it."""
 
 
 class Planner:
@@ -54,8 +56,8 @@ class Planner:
         self._regime, self._nvp = regime, nvp
         self._rows, self._deadline_s = history_rows, forecast_deadline_s
 
-    async def plan(self, request: decision_pb2.ActRequest, horizon_s: float, now_us: int) -> Plan:
-        """Plan one decision.
+    async def plan(self, request: decision_pb2.ActRequest, horizon_s: float, now_us: int, largest: int) -> Plan:
+        """Plan one decision; `largest` is the largest fleet that earlier decisions have seen.
 
         Raises:
             grpc.aio.AioRpcError: NOT_FOUND if the source never sent a sample.
@@ -70,7 +72,8 @@ class Planner:
         limits = request.constraints
         goal = Goal(horizon_s, limits.max_latency_ms or None, limits.min_throughput or None)
         servers = request.current_state.active_servers
-        largest = min(int(max(servers, np.nanmax(history.servers, initial=servers))), max(MAX_SERVERS, servers))
+        seen = int(np.nanmax(history.servers, initial=max(servers, largest)))
+        largest = min(seen, max(MAX_SERVERS, servers))
         choice = choose(candidates(plant, load, goal, servers, largest, float(rows)), servers)
         return Plan(
             choice=choice,
@@ -81,6 +84,7 @@ class Planner:
             baseline=_baseline(history, rows, choice),
             entropy_decided=known.energy_state.entropy_method == "thermal_node",
             inputs_digest=_digest(request, known),
+            largest=largest,
         )
 
     async def _load(self, request: decision_pb2.ActRequest, history: History, rows: int) -> Load:

@@ -34,11 +34,16 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     ) -> decision_pb2.ActResponse:
         begun, principal = time.perf_counter(), caller()
         tenant = principal.tenant
-        answered = await self._store.read(lambda conn: replayed(conn, tenant, request, decision_pb2.ActResponse))
+        answered, largest = await self._store.read(
+            lambda conn: (
+                replayed(conn, tenant, request, decision_pb2.ActResponse),
+                decisions.largest_fleet(conn, tenant, request.source),
+            )
+        )
         if answered is not None:
             return answered
         horizon_s = request.horizon_s or self._horizon_s
-        plan = await self._planner.plan(request, horizon_s, self._clock.now_us())
+        plan = await self._planner.plan(request, horizon_s, self._clock.now_us(), largest)
         draft = _decision(request, plan, horizon_s, principal)
 
         def commit(tx: Tx) -> decision_pb2.ActResponse:
@@ -53,6 +58,8 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
             )
             if not draft.may_mint:
                 draft.response.pft_reward = 0.0
+            if request.source:
+                decisions.note_fleet(tx, tenant, request.source, plan.largest)
             decisions.commit(tx, tenant, draft)
             remember(tx, tenant, request, draft.response)
             return draft.response
