@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from eil_economy.domain.audit import audit
 from eil_economy.domain.book import find_transfer
 from eil_economy.domain.errors import DifferentTransfer, InvalidLink, LedgerError, Overdraft
 from eil_economy.domain.ledger import burn, mint, transfer, transfer_linked
@@ -15,19 +14,6 @@ from eil_economy.domain.schema import SCHEMA
 from eil_economy.domain.tokens import ISSUANCE, MAX_AMOUNT_U, format_amount
 
 PAY = Instruction("t1", "alice", "bob", "CEU", 300, "rent", "invoice 7")
-
-
-@pytest.fixture
-def conn() -> Iterator[sqlite3.Connection]:
-    conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.execute("PRAGMA foreign_keys = ON")
-    conn.executescript(SCHEMA)
-    conn.execute("BEGIN IMMEDIATE")
-    mint(conn, "acme", "m1", "alice", "CEU", 1000, "top-up", 1)
-    yield conn
-    conn.execute("COMMIT")
-    assert audit(conn).mismatches == ()
-    conn.close()
 
 
 def balance_u(conn: sqlite3.Connection, owner: str, token: str = "CEU") -> int:

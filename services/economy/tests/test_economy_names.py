@@ -1,34 +1,18 @@
 """Names that may enter the ledger: pools only by linked transfers, ids with room for a prefix; and lists of the whole tenant."""
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from eil_economy.domain.audit import audit
 from eil_economy.domain.errors import InvalidName, InvalidPage
 from eil_economy.domain.holds import reserve
 from eil_economy.domain.ledger import burn, mint, transfer, transfer_linked
 from eil_economy.domain.records import Instruction
 from eil_economy.domain.reports import balances, history
-from eil_economy.domain.schema import SCHEMA
 
 POOL = "@pool/CEU-PFT"
 IN = Instruction("swap:1", "alice", POOL, "CEU", 300, "swap")
 OUT = Instruction("swap:2", POOL, "alice", "CEU", 100, "swap")
-
-
-@pytest.fixture
-def conn() -> Iterator[sqlite3.Connection]:
-    conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.execute("PRAGMA foreign_keys = ON")
-    conn.executescript(SCHEMA)
-    conn.execute("BEGIN IMMEDIATE")
-    mint(conn, "acme", "m1", "alice", "CEU", 1000, "top-up", 1)
-    yield conn
-    conn.execute("COMMIT")
-    assert audit(conn).mismatches == ()
-    conn.close()
 
 
 def test_a_chain_moves_into_a_pool_and_out_of_it(conn: sqlite3.Connection) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from eil_mesh.errors import PermissionDenied
 from eil_mesh.identity import Principal
@@ -57,8 +57,3 @@ def acting_for(service: str, tenant: str, *, request_id: str = "") -> Iterator[C
     principal = Principal(subject=service, tenant=tenant, service=service)
     with serving(Call(method="background", request_id=request_id, principal=principal)) as call:
         yield call
-
-
-def with_principal(call: Call, principal: Principal) -> Call:
-    """The call, once it is known who calls."""
-    return replace(call, principal=principal)

@@ -12,9 +12,10 @@ from eil.decision.v1 import decision_pb2
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
 from eil_mesh.clock import MICROSECONDS
+from eil_physics.thermal import DEFAULT_AMBIENT_K
 
 from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval, persistent_load
-from eil_decision.domain.choice import DEFAULT_AMBIENT_K, Choice, Goal, Load, candidates, choose
+from eil_decision.domain.choice import Choice, Goal, Load, candidates, choose
 from eil_decision.domain.plant import History, Plant, assumed_plant, learn_plant
 
 log = structlog.get_logger("eil.decision")

@@ -152,7 +152,6 @@ def _measured(measurement: regime_pb2.MeasureResponse) -> Measured:
     return Measured(
         state=State(measurement.energy, measurement.entropy),
         u_energy_j=measurement.energy_uncertainty,
-        u_entropy_j_per_k=measurement.entropy_uncertainty,
         coverage=min(measurement.covered_s / measurement.window_s, 1.0),
         first_law_holds=checks.energy_conservation,
         second_law_holds=checks.entropy_valid,

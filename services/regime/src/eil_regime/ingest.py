@@ -76,10 +76,11 @@ class Ingest:
     def take(self, tx: Tx, tenant: str, name: str, rows: Sequence[Row], power_kind: str, sender: str) -> Outcome:
         """Store the rows that are good and say what became of each."""
         outcome = Outcome()
-        good = self._good_rows(tx, tenant, name, rows, outcome)
+        known = samples.find_source(tx.conn, tenant, name)
+        good = self._good_rows(tx, known, rows, outcome)
         if not good:
             return outcome
-        source = samples.open_source(tx.conn, tenant, name)
+        source = known or samples.open_source(tx.conn, tenant, name)
         detector = self._detector(source)
         own = source.kind != "metered" or source.credential == sender
         fresh = [row for row in good if self._store(tx, source, row, own, outcome)]
@@ -106,9 +107,8 @@ class Ingest:
         self._journal(tx, source, fresh, outcome)
         return outcome
 
-    def _good_rows(self, tx: Tx, tenant: str, name: str, rows: Sequence[Row], outcome: Outcome) -> list[Row]:
-        source = samples.find_source(tx.conn, tenant, name)
-        clock_us = source.clock_us if source and source.clock_us is not None else None
+    def _good_rows(self, tx: Tx, source: samples.Source | None, rows: Sequence[Row], outcome: Outcome) -> list[Row]:
+        clock_us = source.clock_us if source else None
         channels = set(source.channels) if source else set()
         good: list[Row] = []
         for index, row in enumerate(rows):

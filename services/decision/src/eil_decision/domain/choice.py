@@ -8,7 +8,6 @@ from eil_decision.domain.plant import SAFE_CAP, UTILISATION_CAP, Plant
 
 Z90 = 1.6449
 """Half-width of a 90 % interval in standard deviations."""
-DEFAULT_AMBIENT_K = 295.0
 MAX_ALTERNATIVES = 64
 
 

@@ -34,7 +34,6 @@ class Measured:
 
     state: State
     u_energy_j: float = 0.0
-    u_entropy_j_per_k: float = 0.0
     coverage: float = 1.0
     """Share of the window covered by samples."""
     first_law_holds: bool = True
