@@ -7,13 +7,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .anticipation import Anticipation, Outlook
 from .channel import Channel
 from .codec import decode, encode
 from .config import DetectorConfig
 from .focus import threshold_for
 from .library import RegimeLibrary
-from .verdict import Shift, Verdict
+from .verdict import LABELS, Shift, Trace, Verdict
 
 STATE_VERSION = 1
 _CHECK_EVERY = 8  # updates between looks at trend and early warning, which change slowly
@@ -82,6 +85,30 @@ class Detector:
             self._look(threshold)
         self._verdict = self._conclude(shift, threshold)
         return self._verdict
+
+    def advance(self, times_s: NDArray[np.float64], columns: Mapping[str, NDArray[np.float64]]) -> Trace:
+        """Take n >= 1 rows in one go, as n updates would: times (n,) [s] and a column (n,) per channel, NaN where missing.
+
+        Raises ValueError, changing nothing, unless the times are finite and ascend, each later than every earlier one.
+        """
+        if not (
+            times_s.size and np.isfinite(times_s).all() and times_s[0] > self._clock_s and (np.diff(times_s) > 0).all()
+        ):
+            raise ValueError(
+                f"times do not follow {self._clock_s} s in ascending order: sort the rows, drop those taken already"
+            )
+        verdicts = [
+            self.update(float(t_s), {name: float(column[i]) for name, column in columns.items()})
+            for i, t_s in enumerate(times_s)
+        ]
+        return Trace(
+            np.array([int(v.regime_id[1:]) for v in verdicts], np.int32),
+            np.array([int(v.next_regime_id[1:]) for v in verdicts], np.int32),
+            np.array([v.confidence for v in verdicts], np.float32),
+            np.array([LABELS.index(v.label) for v in verdicts], np.uint8),
+            tuple(v.shift for v in verdicts if v.shift is not None),
+            verdicts[-1],
+        )
 
     def _threshold(self) -> float:
         tests = max(1, len(self._channels))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+LABELS = ("stable", "drifting", "transition", "critical")
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:
@@ -37,3 +42,20 @@ class Verdict:
     """Set on the update that reports it."""
     reason: str
     """One sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the detector said about each of n rows taken in one go, as columns of length n; and all shifts among them."""
+
+    regime: NDArray[np.int32]
+    """Number k of the regime "rk"."""
+    next_regime: NDArray[np.int32]
+    """Number of the likeliest regime one horizon ahead."""
+    confidence: NDArray[np.float32]
+    """Probability that `next_regime` is right."""
+    label: NDArray[np.uint8]
+    """Place in `LABELS`."""
+    shifts: tuple[Shift, ...]
+    verdict: Verdict
+    """After the last row."""
