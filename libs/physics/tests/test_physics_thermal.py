@@ -68,17 +68,67 @@ def test_gaps_irregular_times_and_instant_power_are_handled_exactly_without_nois
     assert node.ambient_k == pytest.approx(AMBIENT, abs=0.3)
 
 
-def test_an_ambient_channel_replaces_the_fitted_ambient():
+def test_an_ambient_channel_replaces_the_fitted_ambient_and_its_offset_is_learnt():
     rng = np.random.default_rng(34)
     ambient = AMBIENT + 4 * np.sin(np.arange(720) / 100)
     t, power, true = plant(rng, ambient=ambient)
-    reading = true + 0.5 * rng.standard_normal(true.size)
-    node = fit_node(t, power, reading, ambient_k=ambient, ambient_std_k=0.3, power_kind="mean")
-    assert (node.ambient_source, node.se_ambient_k) == ("channel", 0.3)
+    reading = true + 0.2 * rng.standard_normal(true.size)
+    node = fit_node(t, power, reading, ambient_k=ambient - 0.8, ambient_std_k=0.5, power_kind="mean")
+    assert node.ambient_source == "channel"
     assert node.identified
     assert node.capacity_j_per_k == pytest.approx(C, rel=0.05)
     assert node.conductance_w_per_k == pytest.approx(UA, rel=0.01)
-    assert node.ambient_k == pytest.approx(ambient.mean())
+    assert node.se_ambient_k < 0.25
+    assert node.ambient_offset_k == pytest.approx(0.8, abs=3 * node.se_ambient_k)
+    assert node.ambient_k == pytest.approx(ambient.mean() - 0.8 + node.ambient_offset_k)
+    window = observe_window(node, t, reading, 1000, 1900, ambient_k=ambient - 0.8)
+    assert window is not None
+    assert window.ambient_k == pytest.approx(np.interp(np.arange(1000, 1901), t, ambient).mean(), abs=0.3)
+
+
+def test_what_is_known_of_a_channel_holds_where_the_data_cannot_tell():
+    rng = np.random.default_rng(38)
+    load = np.where(np.arange(200) % 60 < 30, 840.0, 870.0)
+    t, power, true = plant(rng, samples=200, load=load)
+    reading = true + 0.5 * rng.standard_normal(200)
+    node = fit_node(t, power, reading, ambient_k=np.full(200, AMBIENT), ambient_std_k=0.3, power_kind="mean")
+    assert node.se_ambient_k == pytest.approx(0.3, rel=0.05)
+    # An offset of 0.3 K in 43 K of excess is 0.7 % of UA, whatever the noise.
+    assert node.se_conductance_w_per_k > 0.006 * node.conductance_w_per_k
+
+
+def test_standard_errors_count_an_ambient_that_wanders_unseen():
+    rng = np.random.default_rng(39)
+    scores = []
+    for _ in range(30):
+        walk = np.cumsum(0.1 * np.sqrt(10 / 3600) * rng.standard_normal(1440))
+        t, power, true = plant(rng, samples=1440, ambient=AMBIENT + walk)
+        node = fit_node(t, power, np.round(true + 0.2 * rng.standard_normal(1440)), power_kind="mean")
+        assert node.identified
+        scores.append(
+            [
+                (node.capacity_j_per_k - C) / node.se_capacity_j_per_k,
+                (node.conductance_w_per_k - UA) / node.se_conductance_w_per_k,
+                (node.ambient_k - AMBIENT - walk.mean()) / node.se_ambient_k,
+            ]
+        )
+    assert np.sqrt(np.mean(np.square(scores), axis=0)) == pytest.approx(1, abs=0.4)
+
+
+@pytest.mark.parametrize("kind", ["mean", "instant"])
+def test_a_long_record_is_averaged_down_without_bias(kind):
+    rng = np.random.default_rng(40)
+    seconds = 20_000
+    load = np.interp(
+        np.arange(seconds), np.arange(0, seconds + 300, 300), rng.uniform(400, 900, seconds // 300 + 2)[: 67 + 1]
+    )
+    held = (load[1:] + load[:-1]) / 2
+    t, power, true = plant(rng, samples=seconds, period=1.0, load=np.append(held[0], held))
+    reading = true + 0.5 * rng.standard_normal(seconds)
+    node = fit_node(t, power if kind == "mean" else load, reading, power_kind=kind)
+    assert node.capacity_j_per_k == pytest.approx(C, rel=0.01)
+    assert node.conductance_w_per_k == pytest.approx(UA, rel=0.01)
+    assert node.se_capacity_j_per_k < 0.01 * C
 
 
 @pytest.mark.parametrize("with_channel", [False, True])

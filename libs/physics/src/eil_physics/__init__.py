@@ -32,6 +32,7 @@ from eil_physics.thermal import (
     observe_window,
 )
 from eil_physics.thermal_fit import fit_node
+from eil_physics.thermal_track import track_window
 from eil_physics.verdict import Verdict
 
 __all__ = [
@@ -79,5 +80,6 @@ __all__ = [
     "psi_x",
     "residual_u",
     "state_entropy",
+    "track_window",
     "unbiased_rho",
 ]

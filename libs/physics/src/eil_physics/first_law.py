@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from eil_physics.energy import Energy, SampleKind, integrate
 from eil_physics.series import CLOCK_TOLERANCE_S, checked_series, joined, sample_period_s
-from eil_physics.thermal import QUANTISED_1K_STD_K, ThermalNode, ThermalWindow, observe_window
+from eil_physics.thermal import QUANTISED_1K_STD_K, ThermalNode, ThermalWindow
+from eil_physics.thermal_track import track_window
 from eil_physics.verdict import Verdict
 
 TOLERANCE = 0.02
@@ -121,32 +122,35 @@ def energy_fidelity(
         int(np.searchsorted(time_s, node.frozen_at_s - CLOCK_TOLERANCE_S)),
     )
     weight = (power[:-1] + power[1:]) / 2 if power_kind == "instant" else power[1:]
-    energy_to_end = np.cumsum((weight * np.diff(time_s))[::-1])[::-1]
-    for index in range(time_s.size - 2, first - 1, -1):
-        energy_j, start_s, end_s = float(energy_to_end[index]), float(time_s[index]), float(time_s[-1])
-        if energy_j <= 0:
-            continue
-        u_r = residual_u(node, energy_j, meter_relative_u * energy_j, end_s - start_s, sensor_std_k)
-        if u_r > FIDELITY_MAX_U:
-            continue
-        energy = integrate(
-            time_s, power, start_s, end_s, kind=power_kind, period_s=period, meter_relative_u=meter_relative_u
-        )
-        window = observe_window(
-            node,
-            time_s,
-            temperature,
-            start_s,
-            end_s,
-            ambient_k=ambient_k,
-            sensor_std_k=sensor_std_k,
-            period_s=period,
-        )
-        balance = first_law(node, energy, window, modelled_power=modelled_power)
-        if balance.residual is None or balance.u_residual is None:
-            return None
-        return EnergyFidelity(1 - abs(balance.residual), balance.u_residual, end_s - start_s)
-    return None
+    energy_to_end = np.cumsum((weight * np.diff(time_s))[::-1])[::-1][first:]
+    start = time_s[first : time_s.size - 1]
+    # u_r of every window at once; where no energy went in there is none.
+    heat = np.where(energy_to_end > 0, energy_to_end, math.nan)
+    stored = math.sqrt(2) * node.capacity_j_per_k * sensor_std_k
+    ambient = node.conductance_w_per_k * node.se_ambient_k * (time_s[-1] - start)
+    sure = np.flatnonzero(np.sqrt(stored**2 + ambient**2 + (meter_relative_u * heat) ** 2) <= FIDELITY_MAX_U * heat)
+    if sure.size == 0:
+        return None
+    start_s, end_s = float(start[sure[-1]]), float(time_s[-1])
+    energy = integrate(
+        time_s, power, start_s, end_s, kind=power_kind, period_s=period, meter_relative_u=meter_relative_u
+    )
+    window = track_window(
+        node,
+        time_s,
+        power,
+        temperature,
+        start_s,
+        end_s,
+        ambient_k=ambient_k,
+        power_kind=power_kind,
+        sensor_std_k=sensor_std_k,
+        period_s=period,
+    )
+    balance = first_law(node, energy, window, modelled_power=modelled_power)
+    if balance.residual is None or balance.u_residual is None:
+        return None
+    return EnergyFidelity(1 - abs(balance.residual), balance.u_residual, end_s - start_s)
 
 
 def _untested(reason: str) -> FirstLaw:

@@ -35,13 +35,15 @@ class ThermalNode:
     conductance_w_per_k: float
     """UA [W/K]."""
     ambient_k: float
-    """T_amb [K]; the channel's mean over the fit when ``ambient_source`` is ``channel``."""
+    """T_amb [K]; the corrected channel's mean over the fit when ``ambient_source`` is ``channel``."""
     se_capacity_j_per_k: float
     se_conductance_w_per_k: float
     se_ambient_k: float
     ambient_source: AmbientSource
     frozen_at_s: float = -math.inf
     """Newest timestamp that the fit has seen; a window that starts earlier is not judged by this node."""
+    ambient_offset_k: float = 0.0
+    """What the true ambient exceeds the ambient channel by [K]; 0 without a channel."""
 
     @property
     def identified(self) -> bool:
@@ -118,7 +120,9 @@ def observe_window(
     if ambient_k is None and node.ambient_source == "channel":
         raise ValueError("the node was fitted against an ambient channel: pass that channel for the window too")
     time_s, temperature = checked_series(timestamps_s, temperature_k)
-    ambient = np.full_like(time_s, node.ambient_k) if ambient_k is None else checked_series(time_s, ambient_k)[1]
+    ambient = np.full_like(time_s, node.ambient_k)
+    if ambient_k is not None:
+        ambient = checked_series(time_s, ambient_k)[1] + node.ambient_offset_k
     if np.any(temperature <= 0) or np.any(ambient <= 0):
         raise ValueError("a temperature is not above 0 K: convert degrees Celsius with °C + 273.15")
     excess = integrate_channel(time_s, temperature - ambient, start_s, end_s, period_s=period_s)

@@ -5,13 +5,14 @@ temperature is *simulated* from the load, which the sensor's noise cannot touch,
 (output-error method; Ljung, System Identification, 2nd ed., §4.2 and §7). For a given time constant τ the simulation
 is linear in 1/UA, T_amb and the initial temperatures, so that τ alone is searched (variable projection; Golub and
 Pereyra 1973). The residuals, sensor noise and whatever else moves the temperature, are whitened by an autoregression
-(feasible generalised least squares), which makes the standard errors honest under coloured noise.
+(feasible generalised least squares), which makes the standard errors honest under coloured noise. What is known of
+the ambient enters as further observations: the accuracy of its channel, or 295 ± 10 K and a slow random walk.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,37 +27,32 @@ from eil_physics.thermal import (
     ThermalNode,
     segments,
 )
-
-Vector = NDArray[np.float64]
+from eil_physics.thermal_simulation import Stretch, Vector, averaged, regression, wander
+from eil_physics.whitening import autoregression, whitened
 
 _CONSTANT_LOAD = 0.01  # relative standard deviation of power below which the load counts as constant
 _MIN_SAMPLES = 32
-_GRID = 48
-_MAX_NOISE_ORDER = 16
+_ROWS = (
+    1536,
+    6144,
+)  # readings are averaged down to about so many; the second where τ is short against the bins of the first
+_BINS_PER_TAU = 10.0  # a bin so short against τ that power may count as constant in it
+_GRID = 40
+_NEAR, _NEAR_GRID = 0.7, 8  # a search after the first looks so far around the ln τ that it has
 _WHITENING_ROUNDS = 2
-
-
-@dataclass(frozen=True)
-class _Data:
-    """One fit's input, without stretches too short to say anything; ``ambient_k`` None means that it is fitted."""
-
-    time_s: Vector
-    power_w: Vector
-    temperature_k: Vector
-    ambient_k: Vector | None
-    pieces: list[slice]
-    linear_power: bool
-    """Whether power runs linearly between samples (instant) instead of being the mean since the previous sample."""
+_WALK_K_PER_SQRT_S = 0.1 / 60  # how an ambient without a channel is taken to wander: 0.1 K in an hour, 0.5 K in a day
+_CLUSTERS = 10
 
 
 @dataclass(frozen=True)
 class _Estimate:
     capacity: float
     conductance: float
-    ambient: float
+    shift: float
+    """ΔT_amb [K], by which the ambient exceeds what was assumed or read."""
     se_capacity: float
     se_conductance: float
-    se_ambient: float
+    se_shift: float
 
 
 _NOTHING = _Estimate(math.nan, math.nan, math.nan, math.inf, math.inf, math.inf)
@@ -74,84 +70,131 @@ def fit_node(
 ) -> ThermalNode:
     """Fit T' = φT + (1−φ)(T_amb + P/UA), φ = exp(−UA·Δt/C), to power [W] and temperature [K], each (n,).
 
-    ``ambient_k`` (n,) is the ambient channel and ``ambient_std_k`` its accuracy [K]. Without it T_amb is fitted; when
-    that leaves SE(T_amb) ≥ 3 K, T_amb is taken as 295 ± 10 K and the other standard errors carry what 10 K do to
-    them: such a node is never identified. Neither is one whose load moves by no more than 1 % (standard deviation
-    over mean), because then C, UA and T_amb cannot be told apart. Gaps start a new stretch with its own initial
-    temperature; stretches under 32 samples are left out. Whitening takes the samples as evenly spaced; the simulation
-    uses the real timestamps. Standard errors are right for sensor noise; a strong slow disturbance (unmetered heat)
-    over few time constants leaves them up to two times too small.
+    ``ambient_k`` (n,) is the ambient channel and ``ambient_std_k`` the standard deviation [K] of its constant offset,
+    which is fitted too (``ambient_offset_k``). Without it T_amb is fitted; when that leaves SE(T_amb) ≥ 3 K, T_amb is
+    taken as 295 ± 10 K and the other standard errors carry what 10 K do to them: such a node is never identified.
+    Neither is one whose load moves by no more than 1 % (standard deviation over mean), because then C, UA and T_amb
+    cannot be told apart. Gaps start a new stretch with its own initial temperature; stretches under 32 samples are
+    left out. Long records are averaged down to some thousand rows, with bins of τ/10 at most where 6144 rows allow.
+    Whitening takes the samples as evenly spaced; the simulation uses the real timestamps. Standard errors are right
+    for noise and quantisation of the thermometer and for an ambient without a channel that walks 0.1 K in an hour. They
+    leave out the gain of the power meter, which C and UA share and the first law by the same meter does not see;
+    unmetered heat, or an ambient that wanders faster, leaves them too small.
 
     Raises ValueError for an invalid series. Too few samples are no error, they identify nothing.
     """
     time_s, power, temperature = checked_series(timestamps_s, power_w, temperature_k)
-    channel = None if ambient_k is None else checked_series(time_s, ambient_k)[1]
-    frozen_at_s = float(time_s[-1]) if time_s.size else -math.inf
+    known = ambient_k is not None
+    ambient = checked_series(time_s, ambient_k)[1] if known else np.full_like(time_s, DEFAULT_AMBIENT_K)
     pieces = [piece for piece in segments(time_s, period_s) if piece.stop - piece.start >= _MIN_SAMPLES]
-    data = _Data(time_s, power, temperature, channel, pieces, power_kind == "instant")
-    load = np.concatenate([power[piece] for piece in pieces]) if pieces else np.zeros(1)
-    source: AmbientSource = "fitted" if channel is None else "channel"
-    estimate = _NOTHING if np.std(load) <= _CONSTANT_LOAD * abs(np.mean(load)) else _estimate(data)
-    if channel is not None:
-        mean_k = float(np.mean(channel)) if channel.size else math.nan
-        estimate = replace(estimate, ambient=mean_k, se_ambient=ambient_std_k)
-    elif not estimate.se_ambient < MAX_AMBIENT_SE_K:
-        source = "default"
-        estimate = _NOTHING if estimate is _NOTHING else _assume_ambient(data)
-        estimate = replace(estimate, ambient=DEFAULT_AMBIENT_K, se_ambient=DEFAULT_AMBIENT_U_K)
+    stretches = [
+        Stretch(time_s[p], power[p], temperature[p], ambient[p], False, power_kind == "instant") for p in pieces
+    ]
+    estimate = _fit(stretches, *((ambient_std_k, 0.0) if known else (DEFAULT_AMBIENT_U_K, _WALK_K_PER_SQRT_S)))
+    shift, se_shift = estimate.shift, min(estimate.se_shift, ambient_std_k if known else math.inf)
+    source: AmbientSource = "channel" if known else "fitted"
+    if known and not math.isfinite(shift):
+        shift, se_shift = 0.0, ambient_std_k
+    elif not known and not se_shift < MAX_AMBIENT_SE_K:
+        source, shift, se_shift = "default", 0.0, DEFAULT_AMBIENT_U_K
+    level = float(np.mean(ambient)) if time_s.size else DEFAULT_AMBIENT_K
     return ThermalNode(
         capacity_j_per_k=estimate.capacity,
         conductance_w_per_k=estimate.conductance,
-        ambient_k=estimate.ambient,
+        ambient_k=level + shift,
         se_capacity_j_per_k=estimate.se_capacity,
         se_conductance_w_per_k=estimate.se_conductance,
-        se_ambient_k=estimate.se_ambient,
+        se_ambient_k=se_shift,
         ambient_source=source,
-        frozen_at_s=frozen_at_s,
+        frozen_at_s=float(time_s[-1]) if time_s.size else -math.inf,
+        ambient_offset_k=shift if known else 0.0,
     )
 
 
-def _assume_ambient(data: _Data) -> _Estimate:
-    """Fit with T_amb fixed at the default; half of the change between ±u(T_amb) joins the standard errors."""
-    low, middle, high = (
-        _estimate(replace(data, ambient_k=np.full_like(data.time_s, DEFAULT_AMBIENT_K + shift)))
-        for shift in (-DEFAULT_AMBIENT_U_K, 0.0, DEFAULT_AMBIENT_U_K)
-    )
-    return replace(
-        middle,
-        se_capacity=_spread(middle.se_capacity, high.capacity - low.capacity),
-        se_conductance=_spread(middle.se_conductance, high.conductance - low.conductance),
-    )
+def _fit(stretches: list[Stretch], shift_std_k: float, walk_k_per_sqrt_s: float) -> _Estimate:
+    """Estimate on averages, finer ones where the time constant turns out short against them."""
+    if not stretches:
+        return _NOTHING
+    load = np.concatenate([stretch.power_w for stretch in stretches])
+    if np.std(load) <= _CONSTANT_LOAD * abs(np.mean(load)):
+        return _NOTHING
+    estimate = _NOTHING
+    for rows in _ROWS:
+        count = math.ceil(load.size / rows)
+        reduced = [averaged(s, count) for s in stretches if s.edge_s.size > count] if count > 1 else stretches
+        estimate = _estimate(reduced, shift_std_k, walk_k_per_sqrt_s)
+        short = estimate is _NOTHING or estimate.capacity < _BINS_PER_TAU * reduced[0].bin_s * estimate.conductance
+        if count == 1 or not short:
+            break
+    return estimate
 
 
-def _spread(standard_error: float, change: float) -> float:
-    # A refit that finds nothing (NaN) must not make the error look smaller than unbounded.
-    return math.hypot(standard_error, change / 2) if math.isfinite(change) else math.inf
-
-
-def _estimate(data: _Data) -> _Estimate:
-    """Search τ by whitened output error, then turn (ln τ, 1/UA, T_amb) into C, UA and their standard errors."""
-    spacing = float(np.median(np.diff(data.time_s)))
-    bounds = (math.log(spacing / 3), math.log(3 * (data.time_s[-1] - data.time_s[0])))
-    noise: Vector = np.zeros(0)
-    log_tau = _search(data, noise, bounds)
+def _estimate(stretches: list[Stretch], shift_std_k: float, walk_k_per_sqrt_s: float) -> _Estimate:
+    """Search τ by whitened output error, then turn (ln τ, 1/UA, ΔT_amb) into C, UA and their standard errors."""
+    span_s = stretches[-1].edge_s[-1] - stretches[0].edge_s[0]
+    bounds = (math.log(stretches[0].bin_s / 3), math.log(3 * span_s))
+    problem = _Problem(stretches, np.zeros(0))
+    log_tau = _search(problem, np.linspace(*bounds, _GRID))
     for _ in range(_WHITENING_ROUNDS):
-        target, design = _regression(data, log_tau)
-        weights, _ = _solve(target, design)
-        noise = _autoregression(target - design @ weights, data.pieces)
-        log_tau = _search(data, noise, bounds)
+        target, design = regression(stretches, log_tau)
+        noise = autoregression(_parts(target - design @ _solve(target, design)[0], stretches))
+        error = math.sqrt(_sse(_Problem(stretches, noise), log_tau) / target.size)
+        problem = _Problem(stretches, noise, _Prior(error / shift_std_k, error, walk_k_per_sqrt_s))
+        near = np.linspace(max(log_tau - _NEAR, bounds[0]), min(log_tau + _NEAR, bounds[1]), _NEAR_GRID)
+        log_tau = _search(problem, near)
     at_edge = min(log_tau - bounds[0], bounds[1] - log_tau) < 0.01
-    return _NOTHING if at_edge else _standard_errors(data, noise, log_tau)
+    return _NOTHING if at_edge else _standard_errors(problem, log_tau)
 
 
-def _standard_errors(data: _Data, noise: Vector, log_tau: float) -> _Estimate:
+@dataclass(frozen=True)
+class _Prior:
+    """What is known beforehand of the ambient, as weights of observations that are worth one noise deviation."""
+
+    shift: float
+    """Noise deviation over the standard deviation of ΔT_amb."""
+    walk: float
+    """Noise deviation over that of a term of the ambient's walk, which is one."""
+    walk_k_per_sqrt_s: float
+    """0 where the ambient is measured."""
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """A regression for each τ: the readings whitened by ``noise``, then what is known beforehand."""
+
+    stretches: list[Stretch]
+    noise: Vector
+    prior: _Prior | None = None
+
+    def rows(self, log_tau: float) -> NDArray[np.float64]:
+        """Target and regressors as columns; the first regressors are 1/UA, ΔT_amb and each T₀."""
+        rows = np.column_stack(regression(self.stretches, log_tau))
+        prior, first = self.prior, rows.shape[1]
+        if prior is not None and prior.walk_k_per_sqrt_s > 0:
+            rows = np.hstack((rows, wander(self.stretches, log_tau, prior.walk_k_per_sqrt_s)))
+        white = [whitened(part, self.noise) for part in _parts(rows, self.stretches)]
+        if prior is not None:
+            walks = rows.shape[1] - first
+            known = np.zeros((1 + walks, rows.shape[1]))
+            known[0, 2] = prior.shift
+            known[1:, first:] = prior.walk * np.eye(walks)
+            white.append(known)
+        return np.vstack(white)
+
+
+def _parts(rows: NDArray[np.float64], stretches: list[Stretch]) -> list[NDArray[np.float64]]:
+    return np.split(rows, np.cumsum([stretch.temperature_k.size for stretch in stretches])[:-1])
+
+
+def _standard_errors(problem: _Problem, log_tau: float) -> _Estimate:
     """Gauss–Newton covariance σ²(JᵀJ)⁻¹ at the optimum, carried to C = τ/R and UA = 1/R by the delta method."""
-    target, design = _whitened(data, noise, log_tau)
+    rows = problem.rows(log_tau)
+    target, design = rows[:, 0], rows[:, 1:]
     weights, sse = _solve(target, design)
     step = 1e-4
-    raw_low, raw_high = (_whitened(data, noise, log_tau + sign * step) for sign in (-1, 1))
-    # The target depends on τ too when the ambient channel's response has been taken from it.
-    slope = (raw_high[1] @ weights - raw_high[0] - raw_low[1] @ weights + raw_low[0]) / (2 * step)
+    # The target depends on τ too when the ambient's response has been taken from it.
+    change = problem.rows(log_tau + step) - problem.rows(log_tau - step)
+    slope = (change[:, 1:] @ weights - change[:, 0]) / (2 * step)
     jacobian = np.column_stack((slope, design))
     size = np.linalg.norm(jacobian, axis=0)
     freedom = target.size - jacobian.shape[1]
@@ -161,44 +204,64 @@ def _standard_errors(data: _Data, noise: Vector, log_tau: float) -> _Estimate:
     scaled = jacobian / size
     if np.linalg.matrix_rank(scaled, tol=1e-8 * math.sqrt(scaled.shape[1])) < scaled.shape[1]:
         return _NOTHING
-    covariance = sse / freedom * np.linalg.inv(scaled.T @ scaled) / np.outer(size, size)
+    bread = np.linalg.inv(scaled.T @ scaled)
+    covariance = sse / freedom * bread
+    covariance = _robust(covariance, bread, scaled, target - design @ weights) / np.outer(size, size)
     relative_r = math.sqrt(covariance[1, 1]) / resistance
     # ln C = ln τ − ln R, so the relative error of C takes both and their covariance.
     relative_c = math.sqrt(max(covariance[0, 0] + relative_r**2 - 2 * covariance[0, 1] / resistance, 0.0))
-    fitted = data.ambient_k is None
     capacity = math.exp(log_tau) / resistance
     return _Estimate(
         capacity=capacity,
         conductance=1 / resistance,
-        ambient=float(weights[1]) if fitted else math.nan,
+        shift=float(weights[1]),
         se_capacity=relative_c * capacity,
         se_conductance=relative_r / resistance,
-        se_ambient=math.sqrt(covariance[2, 2]) if fitted else math.nan,
+        se_shift=math.sqrt(covariance[2, 2]),
     )
 
 
-def _search(data: _Data, noise: Vector, bounds: tuple[float, float]) -> float:
-    """The ln τ with the least whitened squared error: a grid, then golden section in the best cell."""
+def _robust(
+    covariance: NDArray[np.float64], bread: NDArray[np.float64], jacobian: NDArray[np.float64], error: Vector
+) -> NDArray[np.float64]:
+    """The covariance widened where scores summed over stretches of the record vary more than independent noise lets them.
 
-    def sse(log_tau: float) -> float:
-        return _solve(*_whitened(data, noise, log_tau))[1]
+    Liang and Zeger (1986), with K stretches and the factor K/(K − 1). What wanders too slowly for the autoregression, air that
+    warms over hours, shows here. Each parameter keeps the larger of its two variances.
+    """
+    scores = np.add.reduceat(jacobian * error[:, np.newaxis], _cuts(error.size), axis=0)
+    clustered = bread @ scores.T @ scores @ bread * _CLUSTERS / (_CLUSTERS - 1)
+    widen = np.sqrt(np.maximum(np.diag(clustered) / np.diag(covariance), 1.0))
+    return covariance * np.outer(widen, widen)
 
-    grid = np.linspace(*bounds, _GRID)
-    best = int(np.argmin([sse(float(x)) for x in grid]))
-    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)])
+
+def _cuts(count: int) -> NDArray[np.intp]:
+    return np.arange(_CLUSTERS) * count // _CLUSTERS
+
+
+def _search(problem: _Problem, grid: NDArray[np.float64]) -> float:
+    """The ln τ with the least squared error: the best of a grid, then golden section in the cells beside it."""
+    best = int(np.argmin([_sse(problem, float(x)) for x in grid]))
+    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, grid.size - 1)])
     golden = (math.sqrt(5) - 1) / 2
     left, right = high - golden * (high - low), low + golden * (high - low)
-    f_left, f_right = sse(left), sse(right)
-    while high - low > 1e-5:
+    f_left, f_right = _sse(problem, left), _sse(problem, right)
+    while high - low > 1e-4:
         if f_left < f_right:
             high, right, f_right = right, left, f_left
             left = high - golden * (high - low)
-            f_left = sse(left)
+            f_left = _sse(problem, left)
         else:
             low, left, f_left = left, right, f_right
             right = low + golden * (high - low)
-            f_right = sse(right)
+            f_right = _sse(problem, right)
     return (low + high) / 2
+
+
+def _sse(problem: _Problem, log_tau: float) -> float:
+    """The least squared error for a τ: the square of the last diagonal of R, the target being the last column."""
+    triangle = np.asarray(np.linalg.qr(np.roll(problem.rows(log_tau), -1, axis=1), mode="r"))
+    return float(triangle[-1, -1] ** 2)
 
 
 def _solve(target: Vector, design: NDArray[np.float64]) -> tuple[Vector, float]:
@@ -206,86 +269,3 @@ def _solve(target: Vector, design: NDArray[np.float64]) -> tuple[Vector, float]:
     weights = np.asarray(np.linalg.lstsq(design, target, rcond=None)[0], dtype=np.float64)
     error = target - design @ weights
     return weights, float(error @ error)
-
-
-def _regression(data: _Data, log_tau: float) -> tuple[Vector, NDArray[np.float64]]:
-    """Target (m,) and design (m, 1 + [1] + pieces) for a given τ: columns 1/UA, T_amb when fitted, then each T₀."""
-    tau = math.exp(log_tau)
-    targets: list[Vector] = []
-    blocks: list[NDArray[np.float64]] = []
-    for index, piece in enumerate(data.pieces):
-        time_s = data.time_s[piece]
-        decay = np.exp(-(time_s - time_s[0]) / tau)
-        initial = np.zeros((time_s.size, len(data.pieces)))
-        initial[:, index] = decay
-        heating = _response(time_s, data.power_w[piece], tau, linear=data.linear_power)
-        if data.ambient_k is None:
-            targets.append(data.temperature_k[piece])
-            blocks.append(np.column_stack((heating, 1 - decay, initial)))
-        else:
-            around = _response(time_s, data.ambient_k[piece], tau, linear=True)
-            targets.append(data.temperature_k[piece] - around)
-            blocks.append(np.column_stack((heating, initial)))
-    return np.concatenate(targets), np.vstack(blocks)
-
-
-def _response(time_s: Vector, drive: Vector, tau_s: float, *, linear: bool) -> Vector:
-    """x with τ dx/dt = drive − x, x₀ = 0, exact for a drive linear between samples or constant up to each sample."""
-    spacing = np.diff(time_s)
-    phi = np.exp(-spacing / tau_s)
-    gain = -np.expm1(-spacing / tau_s)
-    gained = gain * drive[1:]
-    if linear:
-        # ∫ of a ramp against the decay: the newer sample gets 1 − (1−φ)τ/Δt, the older one the rest of 1 − φ.
-        newer = 1 - gain * tau_s / spacing
-        gained = newer * drive[1:] + (gain - newer) * drive[:-1]
-    x, response = 0.0, [0.0]
-    for keep, add in zip(phi.tolist(), gained.tolist(), strict=True):
-        x = keep * x + add
-        response.append(x)
-    return np.asarray(response)
-
-
-def _whitened(data: _Data, noise: Vector, log_tau: float) -> tuple[Vector, NDArray[np.float64]]:
-    """The regression with the noise's autoregression taken out, piece by piece."""
-    target, design = _regression(data, log_tau)
-    if noise.size == 0:
-        return target, design
-    stacked = np.column_stack((target, design))
-    rows = []
-    begin = 0
-    for piece in data.pieces:
-        part = stacked[begin : begin + piece.stop - piece.start]
-        begin += piece.stop - piece.start
-        white = part[noise.size :].copy()
-        for lag, weight in enumerate(noise.tolist(), start=1):
-            white -= weight * part[noise.size - lag : -lag]
-        rows.append(white)
-    whole = np.vstack(rows)
-    return whole[:, 0], whole[:, 1:]
-
-
-def _autoregression(residual: Vector, pieces: list[slice]) -> Vector:
-    """Yule–Walker coefficients of the order (0 to 16) with the least AIC, by the Levinson–Durbin recursion."""
-    lags = np.zeros(_MAX_NOISE_ORDER + 1)
-    begin = 0
-    for piece in pieces:
-        part = residual[begin : begin + piece.stop - piece.start]
-        begin += part.size
-        lags += [part[lag:] @ part[: part.size - lag] for lag in range(lags.size)]
-    variance = lags[0]
-    weights = best = np.zeros(0)
-    if variance <= 0:
-        return best
-    count = residual.size
-    best_score = count * math.log(variance)
-    for order in range(1, _MAX_NOISE_ORDER + 1):
-        reflection = (lags[order] - weights @ lags[order - 1 : 0 : -1]) / variance
-        weights = np.append(weights - reflection * weights[::-1], reflection)
-        variance *= 1 - reflection**2
-        if not variance > 0:
-            break
-        score = count * math.log(variance) + 2 * order
-        if score < best_score:
-            best, best_score = weights, score
-    return best
