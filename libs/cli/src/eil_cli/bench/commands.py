@@ -20,6 +20,8 @@ class BenchOptions:
     data: Path | None
     state: Path | None
     first_proof_s: float | None
+    plots: Path | None
+    quick: bool
 
 
 def _loop(options: BenchOptions) -> "Report":
@@ -28,7 +30,23 @@ def _loop(options: BenchOptions) -> "Report":
     return bench_loop(options.state, options.first_proof_s)
 
 
-BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {"loop": _loop}
+def _regime(options: BenchOptions) -> "Report":
+    from eil_cli.bench.regime import bench_regime
+
+    if options.data is None:
+        raise Failure(
+            "the benchmark of the regime detector reads labelled suites: give their folder with --data DIR", exit_code=2
+        )
+    return bench_regime(options.data, plots=options.plots, quick=options.quick)
+
+
+def _plants(_: BenchOptions) -> "Report":
+    from eil_cli.bench.plants import plant_measures
+
+    return plant_measures()
+
+
+BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {"loop": _loop, "regime": _regime, "plants": _plants}
 """Every benchmark by name."""
 
 
@@ -40,26 +58,45 @@ def register(app: typer.Typer) -> None:
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"Which one: {', '.join(BENCHES)}.")],
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data that it reads, if any.")
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="regime: folder of labelled suites, each a folder with SERIES.csv and labels.json.",
+        ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report there.")] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plots", metavar="DIR", file_okay=False, help="regime: draw a page for each suite there."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="regime: leave out the slow baselines PELT and ClaSS, and the mesh.")
+    ] = False,
     first_proof_s: Annotated[
         float | None,
         typer.Option(min=0.0, help="loop: seconds from clean clone to first proven action, measured elsewhere."),
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="DIR", help="Measure the mesh that runs there.", show_default="an own one"),
+        typer.Option(
+            "--state", metavar="DIR", help="loop: measure the mesh that runs there.", show_default="an own one"
+        ),
     ] = None,
 ) -> None:
-    """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed."""
+    """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed.
+
+    loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
+    """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer
 
     with expected_errors():
         if name not in BENCHES:
             raise Failure(f"there is no benchmark {name!r}; there are: {', '.join(BENCHES)}", exit_code=2)
-        report = BENCHES[name](BenchOptions(data, state.absolute() if state else None, first_proof_s))
+        report = BENCHES[name](BenchOptions(data, state.absolute() if state else None, first_proof_s, plots, quick))
         if json_file:
             write(report, json_file)
         console = printer()

@@ -84,7 +84,7 @@ class Report:
         table = Table(
             title=f"eil bench {self.bench}", title_justify="left", title_style="bold", box=None, pad_edge=False
         )
-        table.add_column("measure", overflow="fold")
+        table.add_column("measure", no_wrap=True)
         for name in ("value", "gate", "goal", *self.baselines):
             table.add_column(name, justify="right")
         table.add_column("verdict")

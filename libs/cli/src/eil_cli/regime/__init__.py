@@ -1,0 +1,1 @@
+"""The regime detector on recorded series, without a mesh."""
