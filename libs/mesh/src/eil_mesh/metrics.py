@@ -22,6 +22,13 @@ CONSERVATION_ERROR = Histogram(
 ENTROPY_COHERENCE = Gauge("eil_entropy_coherence_ratio", "Share of measured windows in which the second law held.")
 # A gauge that only rises: a counter's name would end in _total, and this one is fixed by the public surface.
 REGIME_TRANSITIONS = Gauge("eil_regime_transitions", "Regime shifts found since the start of the process.")
+PHYSICS_WINDOWS = Counter(
+    "eil_regime_physics_windows_total", "Accounting windows that physics looked at, by level of evidence.", ["level"]
+)
+REGIME_GAPS = Counter("eil_regime_gaps_total", "Gaps in time across which the detector compared nothing.")
+REGIME_IGNORED = Counter(
+    "eil_regime_ignored_values_total", "Values of channels beyond those that the detector follows."
+)
 DECISION_LATENCY_MS = Histogram(
     "eil_decision_latency_ms",
     "Time from question to committed decision, milliseconds.",

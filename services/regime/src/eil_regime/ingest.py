@@ -1,55 +1,35 @@
-"""A batch of rows becomes samples, a regime verdict, an energy state and journal entries, all in one transaction."""
+"""A batch of rows becomes samples, an energy state, a verdict of statistics and physics, and journal entries, all in one transaction."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from eil.regime.v1 import regime_pb2
 from eil_mesh import metrics
-from eil_mesh.clock import MICROSECONDS, from_us, iso
+from eil_mesh.clock import MICROSECONDS, from_us
 from eil_mesh.store import Tx
 
-from eil_regime import samples
-from eil_regime.domain.bounds import AMBIENT, BOUNDS, POWER, TEMPERATURE, UTILISATION, violation
+from eil_regime import physics, samples, segments, sources
+from eil_regime.batch import Batch
+from eil_regime.domain.bounds import AMBIENT, BOUNDS, POWER, TEMPERATURE, UTILISATION
 from eil_regime.domain.detector import Detector
-from eil_regime.domain.measurement import measure
+from eil_regime.domain.evidence import PhysicsEvidence
+from eil_regime.domain.fusion import fuse
+from eil_regime.domain.measurement import Series, measure
+from eil_regime.domain.physics_branch import PhysicsBranch
 from eil_regime.domain.verdict import Shift, Verdict
+from eil_regime.fresh import Fresh, fresh_of
+from eil_regime.refusals import Check, Limits, Refusal
+from eil_regime.segments import Segment
+from eil_regime.sources import Source
 
 TELEMETRY_TOPIC = "eil.sense.telemetry"
 SHIFTS_TOPIC = "eil.regime.shifts"
 STATE_CHANNELS = (POWER, TEMPERATURE, AMBIENT, UTILISATION)
-MAX_CHANNELS = 256
-"""Channels of one source; rows that would add more are refused."""
-REMEMBERED_DETECTORS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What timestamps are accepted, and the accounting window; all in seconds."""
-
-    window_s: float
-    future_s: float
-    lateness_s: float
-    oldest_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of telemetry; channels without a value are left out."""
-
-    time_us: int
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a row was not stored. `out_of_range` is about its time, otherwise its values are at fault."""
-
-    row: int
-    reason: str
-    message: str
-    out_of_range: bool
-    violations: Mapping[str, str] = field(default_factory=dict)
+REMEMBERED_SOURCES = 4096
+REMEMBERED_SAMPLES = 1024
+"""Newest samples of a source kept in memory; where the window holds more, it is read from the segments."""
 
 
 @dataclass(slots=True)
@@ -58,11 +38,26 @@ class Outcome:
 
     accepted: int = 0
     duplicates: int = 0
-    conflicts: list[str] = field(default_factory=list)
+    conflicts: dict[str, int] = field(default_factory=dict)
+    """Values that differ from stored ones, by channel."""
     refusals: list[Refusal] = field(default_factory=list)
+    """The first rows refused."""
+    refused: int = 0
     shifts: list[regime_pb2.RegimeShift] = field(default_factory=list)
     state: regime_pb2.EnergyState = field(default_factory=regime_pb2.EnergyState)
     prediction: regime_pb2.RegimePrediction = field(default_factory=regime_pb2.RegimePrediction)
+
+
+@dataclass(slots=True)
+class _Live:
+    """What is remembered of a source between batches. Its state in the store stands for the same."""
+
+    samples: int
+    """The source's samples at that moment: after a transaction undone the number does not fit."""
+    detector: Detector
+    physics: PhysicsBranch
+    recent: dict[str, Series] | None = None
+    """The window that the energy state was last taken from."""
 
 
 class Ingest:
@@ -70,162 +65,106 @@ class Ingest:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._detectors: dict[int, tuple[int, Detector]] = {}
-        """Detector of each source with the number of samples it stands at: a transaction undone leaves a number that does not fit."""
+        self._live: dict[int, _Live] = {}
 
-    def take(self, tx: Tx, tenant: str, name: str, rows: Sequence[Row], power_kind: str, sender: str) -> Outcome:
-        """Store the rows that are good and say what became of each."""
-        outcome = Outcome()
-        known = samples.find_source(tx.conn, tenant, name)
-        good = self._good_rows(tx, known, rows, outcome)
+    def take(
+        self,
+        tx: Tx,
+        tenant: str,
+        name: str,
+        batch: Batch,
+        power_kind: str,
+        sender: str,
+        request: regime_pb2.IngestRequest | None = None,
+    ) -> Outcome:
+        """Store the rows that are good and say what became of each. `request` is what the batch was read from, if it is one."""
+        known = sources.find_source(tx.conn, tenant, name)
+        check = Check(
+            batch, self._limits, tx.now_us, known.clock_us if known else None, known.channels if known else ()
+        )
+        good = int(check.good.sum())
+        outcome = Outcome(refused=check.good.size - good, refusals=check.refusals())
+        _count("rejected", outcome.refused)
         if not good:
             return outcome
-        source = known or samples.open_source(tx.conn, tenant, name)
-        detector = self._detector(source)
-        own = source.kind != "metered" or source.credential == sender
-        fresh = [row for row in good if self._store(tx, source, row, own, outcome)]
-        if not fresh and source.state is not None:
-            outcome.state.ParseFromString(source.state)
+        source = known or sources.open_source(tx.conn, tenant, name)
+        fresh = fresh_of(
+            batch.rows(check.good) if outcome.refused else batch,
+            source.clock_us,
+            lambda times_us: samples.stored_at(tx.conn, source, batch.channels, times_us),
+        )
+        outcome.accepted, outcome.duplicates = fresh.accepted, good - fresh.accepted
+        outcome.conflicts = fresh.conflicts
+        source.conflicts += sum(fresh.conflicts.values())
+        _count("accepted", outcome.accepted)
+        _count("duplicate", outcome.duplicates)
+        _count("conflicting", sum(fresh.conflicts.values()))
+        if not fresh.accepted:
+            outcome.state.ParseFromString(source.state or b"")
             outcome.prediction.ParseFromString(source.prediction or b"")
-            samples.save_progress(tx.conn, source)
+            sources.save_progress(tx.conn, source)
             return outcome
         source.power_kind = power_kind
-        ahead = sorted((row for row in fresh if row.time_us > (source.clock_us or 0)), key=lambda row: row.time_us)
-        verdict = detector.verdict
-        for row in ahead:
-            verdict = detector.update(row.time_us / MICROSECONDS, row.values)
-            if verdict.shift is not None:
-                outcome.shifts.append(self._record_shift(tx, source, verdict, verdict.shift))
-        source.clock_us = max([source.clock_us or 0, *(row.time_us for row in fresh)])
-        source.samples += len(fresh)
-        source.detector = detector.dump()
-        self._remember(source, detector)
-        self._describe(tx, source, verdict, outcome)
+        _store(tx, source, fresh.batch, own=source.kind != "metered" or source.credential == sender)
+        live = self._recall(tx, source)
+        source.samples += fresh.accepted
+        before_us = source.clock_us
+        verdict = _advance(tx, source, live.detector, fresh.batch, outcome)
+        channels = self._window(tx, source, live, fresh.batch)
+        self._measure(source, channels, outcome)
+        _predict(verdict, self._watch(tx, source, live.physics, fresh.batch, before_us), outcome)
+        self._remember(source, live)
         source.state = outcome.state.SerializeToString()
         source.prediction = outcome.prediction.SerializeToString()
-        samples.save_progress(tx.conn, source)
-        self._journal(tx, source, fresh, outcome)
+        sources.save_progress(tx.conn, source)
+        record = _record(source, fresh, outcome, request)
+        tx.journal.append(tx.now_us, source.tenant, TELEMETRY_TOPIC, source.name, record)
         return outcome
 
-    def _good_rows(self, tx: Tx, source: samples.Source | None, rows: Sequence[Row], outcome: Outcome) -> list[Row]:
-        clock_us = source.clock_us if source else None
-        channels = set(source.channels) if source else set()
-        good: list[Row] = []
-        for index, row in enumerate(rows):
-            refusal = self._refusal(index, row, tx.now_us, clock_us, channels)
-            if refusal:
-                outcome.refusals.append(refusal)
-            else:
-                good.append(row)
-                channels |= row.values.keys()
-        return good
+    def _recall(self, tx: Tx, source: Source) -> _Live:
+        """What is known of the source, taken out of memory: it is remembered anew once all went well."""
+        live = self._live.pop(source.id, None)
+        if live is not None and live.samples == source.samples:
+            return live
+        state, physics_state = sources.detector_state(tx.conn, source.id), sources.physics_state(tx.conn, source.id)
+        return _Live(
+            source.samples,
+            Detector.load(state) if state else Detector(),
+            PhysicsBranch.load(physics_state) if physics_state else PhysicsBranch(),
+        )
 
-    def _refusal(self, index: int, row: Row, now_us: int, clock_us: int | None, channels: set[str]) -> Refusal | None:
-        limits = self._limits
-        ahead_s, age_s = (row.time_us - now_us) / MICROSECONDS, (now_us - row.time_us) / MICROSECONDS
-        if ahead_s > limits.future_s:
-            text = (
-                f"timestamp {iso(row.time_us)} lies {ahead_s:.0f} s in the future; "
-                f"at most {limits.future_s:.0f} s are allowed: check the clock"
-            )
-            return Refusal(index, "TIMESTAMP_IN_FUTURE", text, True)
-        if age_s > limits.oldest_s:
-            text = (
-                f"timestamp {iso(row.time_us)} is older than the {limits.oldest_s / 86400:.0f} days that states are kept; "
-                "move the recording to newer times"
-            )
-            return Refusal(index, "TIMESTAMP_TOO_OLD", text, True)
-        if clock_us is not None and row.time_us < clock_us - limits.lateness_s * MICROSECONDS:
-            text = (
-                f"timestamp {iso(row.time_us)} is more than {limits.lateness_s:.0f} s behind the source's clock {iso(clock_us)}; "
-                "its window is settled: send older telemetry under another source name"
-            )
-            return Refusal(index, "SAMPLE_TOO_LATE", text, True)
-        violations = {
-            f"telemetry[{channel}]": wrong
-            for channel, value in row.values.items()
-            if (wrong := violation(channel, value))
-        }
-        if violations:
-            where, wrong = next(iter(violations.items()))
-            text = f"{where} {wrong}; nothing of this sample was stored"
-            return Refusal(index, "PHYSICALLY_IMPOSSIBLE", text, False, violations)
-        if not row.values:
-            return Refusal(index, "NO_VALUES", "the row holds no value; leave it out", False)
-        if len(channels | row.values.keys()) > MAX_CHANNELS:
-            text = (
-                f"a source has at most {MAX_CHANNELS} channels; name channels by what they measure, not by label values"
-            )
-            return Refusal(index, "TOO_MANY_CHANNELS", text, False)
-        return None
+    def _remember(self, source: Source, live: _Live) -> None:
+        live.samples = source.samples
+        self._live[source.id] = live
+        if len(self._live) > REMEMBERED_SOURCES:
+            self._live.pop(next(iter(self._live)))
 
-    def _store(self, tx: Tx, source: samples.Source, row: Row, own: bool, outcome: Outcome) -> bool:
-        """Store a row's new values; whether there were any."""
-        fresh = False
-        for channel, value in row.values.items():
-            key = (source.id, channel, row.time_us)
-            stored = tx.conn.execute(
-                "INSERT INTO samples VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING", (*key, value, tx.now_us, own)
-            )
-            if stored.rowcount:
-                fresh = True
-                if channel not in source.channels:
-                    source.channels.append(channel)
-                continue
-            known = tx.conn.execute(
-                "SELECT value FROM samples WHERE source_id=? AND channel=? AND time_us=?", key
-            ).fetchone()[0]
-            if known != value:
-                outcome.conflicts.append(channel)
-                source.conflicts += 1
-                metrics.SAMPLES.labels("conflicting").inc()
-        metrics.SAMPLES.labels("accepted" if fresh else "duplicate").inc()
-        if fresh:
-            outcome.accepted += 1
+    def _window(self, tx: Tx, source: Source, live: _Live, batch: Batch) -> Mapping[str, Series]:
+        """Series of the channels that make the energy state, over the window that ends at the source's clock, which a batch moves."""
+        before_us = source.clock_us
+        source.clock_us = max(before_us or 0, int(batch.times_us[-1]))
+        start_us = source.clock_us - round(self._limits.window_s * MICROSECONDS)
+        if live.recent is not None and before_us is not None and batch.times_us[0] > before_us:
+            recent = samples.extended(live.recent, batch, STATE_CHANNELS, start_us)
         else:
-            outcome.duplicates += 1
-        return fresh
+            recent = samples.window(tx.conn, source, STATE_CHANNELS, start_us, source.clock_us).series
+        live.recent = recent if sum(series.time_s.size for series in recent.values()) <= REMEMBERED_SAMPLES else None
+        return recent
 
-    def _detector(self, source: samples.Source) -> Detector:
-        held = self._detectors.get(source.id)
-        if held and held[0] == source.samples:
-            return held[1]
-        return Detector.load(source.detector) if source.detector else Detector()
+    def _watch(
+        self, tx: Tx, source: Source, branch: PhysicsBranch, batch: Batch, before_us: int | None
+    ) -> PhysicsEvidence | None:
+        """Show the physics branch the windows that the batch closed, save it with them; returns what it says of the present."""
+        clock_us, window_us = source.clock_us or 0, round(self._limits.window_s * MICROSECONDS)
+        ends_us = physics.closed(batch.times_us, before_us, clock_us, window_us)
+        if physics.watch(tx.conn, source, branch, ends_us, window_us):
+            sources.save_physics(tx.conn, source.id, branch.dump())
+        evidence = branch.evidence
+        return evidence if evidence and clock_us / MICROSECONDS <= evidence.until_s else None
 
-    def _remember(self, source: samples.Source, detector: Detector) -> None:
-        self._detectors.pop(source.id, None)
-        self._detectors[source.id] = (source.samples, detector)
-        if len(self._detectors) > REMEMBERED_DETECTORS:
-            self._detectors.pop(next(iter(self._detectors)))
-
-    def _record_shift(self, tx: Tx, source: samples.Source, verdict: Verdict, shift: Shift) -> regime_pb2.RegimeShift:
-        detected_us = round(shift.detected_s * MICROSECONDS)
-        record = regime_pb2.RegimeShift(
-            id=f"{source.name}@{detected_us}",
-            source=source.name,
-            onset=from_us(round(shift.at_s * MICROSECONDS)),
-            detected=from_us(detected_us),
-            from_regime=shift.from_regime,
-            to_regime=shift.to_regime or "",
-            channels=shift.channels,
-            statistic=shift.statistic,
-            threshold=shift.threshold,
-            reason=verdict.reason,
-        )
-        tx.conn.execute(
-            "INSERT INTO shifts (source_id, detected_us, body) VALUES (?,?,?)",
-            (source.id, detected_us, record.SerializeToString()),
-        )
-        tx.journal.append(tx.now_us, source.tenant, SHIFTS_TOPIC, source.name, record)
-        source.shifts += 1
-        metrics.REGIME_TRANSITIONS.inc()
-        return record
-
-    def _describe(self, tx: Tx, source: samples.Source, verdict: Verdict | None, outcome: Outcome) -> None:
+    def _measure(self, source: Source, channels: Mapping[str, Series], outcome: Outcome) -> None:
         clock_us = source.clock_us or 0
         start_us = clock_us - round(self._limits.window_s * MICROSECONDS)
-        known = [channel for channel in STATE_CHANNELS if channel in source.channels]
-        channels = samples.window(tx.conn, source, known, start_us, clock_us)
         state = outcome.state
         state.window_s = self._limits.window_s
         state.missing.extend(channel for channel in BOUNDS if channel not in source.channels)
@@ -241,22 +180,111 @@ class Ingest:
             state.entropy_method = measured.entropy_method
             state.power_method = measured.power_method
             state.power = measured.newest_power_w
-        if verdict:
-            state.regime, state.regime_id = verdict.label, verdict.regime_id
-            prediction = outcome.prediction
-            prediction.current, prediction.next_likely = verdict.label, verdict.next_label
-            prediction.regime_id, prediction.next_regime_id = verdict.regime_id, verdict.next_regime_id
-            prediction.confidence, prediction.reason = verdict.confidence, verdict.reason
 
-    def _journal(self, tx: Tx, source: samples.Source, rows: Sequence[Row], outcome: Outcome) -> None:
-        names = sorted({channel for row in rows for channel in row.values})
-        record = regime_pb2.TelemetryRecord(
-            source=source.name,
-            times_us=[row.time_us for row in rows],
-            columns=[
-                regime_pb2.Column(name=name, values=[row.values.get(name, math.nan) for row in rows]) for name in names
-            ],
-            energy_state=outcome.state,
-            power_kind=source.power_kind,
+
+def _predict(verdict: Verdict | None, evidence: PhysicsEvidence | None, outcome: Outcome) -> None:
+    """Where the source is and goes, from both branches."""
+    prediction = outcome.prediction
+    if evidence:
+        prediction.physics.CopyFrom(_evidence(evidence))
+    if verdict:
+        fused = fuse(verdict, evidence)
+        outcome.state.regime, outcome.state.regime_id = fused.label, fused.regime_id
+        prediction.current, prediction.next_likely = fused.label, fused.next_label
+        prediction.regime_id, prediction.next_regime_id = fused.regime_id, fused.next_regime_id
+        prediction.confidence, prediction.reason = fused.confidence, fused.reason
+
+
+def _evidence(evidence: PhysicsEvidence) -> regime_pb2.PhysicsEvidence:
+    """The figures that are known."""
+    figures = {
+        "entropy_rate": evidence.entropy_rate.value,
+        "residual": evidence.balance.value,
+        "residual_uncertainty": evidence.u_residual,
+        "psi": evidence.speed.value,
+        "phi": evidence.phi.value,
+        "chi": evidence.warning.value,
+    }
+    known = {name: value for name, value in figures.items() if math.isfinite(value)}
+    return regime_pb2.PhysicsEvidence(level=evidence.level, sentence=evidence.sentence, **known)
+
+
+def _count(outcome: str, rows: int) -> None:
+    if rows:
+        metrics.SAMPLES.labels(outcome).inc(rows)
+
+
+def _store(tx: Tx, source: Source, batch: Batch, *, own: bool) -> None:
+    source.channels.extend(name for name in batch.channels if name not in source.channels)
+    places = [source.channels.index(name) for name in batch.channels]
+    order = sorted(range(len(places)), key=places.__getitem__)
+    rows = batch.times_us.size
+    segment = Segment(
+        batch.times_us,
+        np.full(rows, tx.now_us),
+        np.full(rows, own),
+        bytes(sorted(places)),
+        batch.values if order == [*range(len(places))] else batch.values[order],
+    )
+    segments.add(tx.conn, source, segment)
+
+
+def _advance(tx: Tx, source: Source, detector: Detector, batch: Batch, outcome: Outcome) -> Verdict | None:
+    """Show the detector the rows that are ahead of the source's clock, and save it with them."""
+    clock_us = source.clock_us
+    begin = 0 if clock_us is None else int(np.searchsorted(batch.times_us, clock_us, side="right"))
+    if begin == batch.times_us.size:
+        return detector.verdict
+    columns = {name: column[begin:] for name, column in zip(batch.channels, batch.values, strict=True)}
+    gaps, ignored = detector.gaps, detector.ignored
+    trace = detector.advance(batch.times_us[begin:] / MICROSECONDS, columns)
+    metrics.REGIME_GAPS.inc(detector.gaps - gaps)
+    metrics.REGIME_IGNORED.inc(detector.ignored - ignored)
+    outcome.shifts.extend(_record_shift(tx, source, shift) for shift in trace.shifts)
+    sources.save_detector(tx.conn, source.id, detector.dump())
+    return trace.verdict
+
+
+def _record_shift(tx: Tx, source: Source, shift: Shift) -> regime_pb2.RegimeShift:
+    """Store a shift and append it to the journal."""
+    detected_us = round(shift.detected_s * MICROSECONDS)
+    record = regime_pb2.RegimeShift(
+        id=f"{source.name}@{detected_us}",
+        source=source.name,
+        onset=from_us(round(shift.at_s * MICROSECONDS)),
+        detected=from_us(detected_us),
+        from_regime=shift.from_regime,
+        to_regime=shift.to_regime or "",
+        channels=shift.channels,
+        statistic=shift.statistic,
+        threshold=shift.threshold,
+        reason=shift.reason,
+    )
+    tx.conn.execute(
+        "INSERT INTO shifts (source_id, detected_us, body) VALUES (?,?,?)",
+        (source.id, detected_us, record.SerializeToString()),
+    )
+    tx.journal.append(tx.now_us, source.tenant, SHIFTS_TOPIC, source.name, record)
+    source.shifts += 1
+    metrics.REGIME_TRANSITIONS.inc()
+    return record
+
+
+def _record(
+    source: Source, fresh: Fresh, outcome: Outcome, request: regime_pb2.IngestRequest | None
+) -> regime_pb2.TelemetryRecord:
+    """What goes to the journal: the new values and the state that they led to."""
+    batch = fresh.batch
+    record = regime_pb2.TelemetryRecord(source=source.name, energy_state=outcome.state, power_kind=source.power_kind)
+    whole = request if fresh.whole and not outcome.refused else None  # copied without a Python object a value
+    if whole is not None:
+        record.columns.MergeFrom(whole.columns)
+        record.times_us.MergeFrom(whole.times_us)
+    else:
+        record.columns.extend(
+            regime_pb2.Column(name=name, values=column)
+            for name, column in zip(batch.channels, batch.values.tolist(), strict=True)
         )
-        tx.journal.append(tx.now_us, source.tenant, TELEMETRY_TOPIC, source.name, record)
+    if not record.times_us:
+        record.times_us.extend(batch.times_us.tolist())
+    return record

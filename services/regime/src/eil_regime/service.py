@@ -1,6 +1,5 @@
 """gRPC ⇄ domain of the regime service."""
 
-import math
 import sqlite3
 from collections.abc import Sequence
 
@@ -14,11 +13,11 @@ from eil_mesh.paging import newest_page_of, page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Store, Tx
 
-from eil_regime import samples
+from eil_regime import batch, samples, sources
 from eil_regime.domain.measurement import DEFAULT_U, measure
-from eil_regime.ingest import STATE_CHANNELS, Ingest, Outcome, Refusal, Row
+from eil_regime.ingest import STATE_CHANNELS, Ingest, Outcome
+from eil_regime.refusals import Refusal
 
-MAX_NAMED_REFUSALS = 100
 MAX_WINDOW_S = 31 * 86400.0
 
 
@@ -40,12 +39,12 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
                 f"context.power_kind is {kind!r}; it must be `instant` or `mean`",
                 violations={"context[power_kind]": "must be `instant` or `mean`"},
             )
-        row = Row(to_us(request.timestamp), dict(request.telemetry))
+        row = batch.of_sample(request)
 
         def take(tx: Tx) -> regime_pb2.SenseResponse:
             if known := replayed(tx.conn, principal.tenant, request, regime_pb2.SenseResponse):
                 return known
-            outcome = self._ingest.take(tx, principal.tenant, request.source, [row], kind, principal.subject)
+            outcome = self._ingest.take(tx, principal.tenant, request.source, row, kind, principal.subject)
             if outcome.refusals:
                 raise _error(outcome.refusals[0])
             response = regime_pb2.SenseResponse(
@@ -62,13 +61,13 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
     async def Ingest(
         self, request: regime_pb2.IngestRequest, context: grpc.aio.ServicerContext
     ) -> regime_pb2.IngestResponse:
-        principal, rows = caller(), _rows(request)
+        principal, rows = caller(), batch.of_request(request)
 
         def take(tx: Tx) -> regime_pb2.IngestResponse:
             if known := replayed(tx.conn, principal.tenant, request, regime_pb2.IngestResponse):
                 return known
             kind = request.power_kind or "instant"
-            outcome = self._ingest.take(tx, principal.tenant, request.source, rows, kind, principal.subject)
+            outcome = self._ingest.take(tx, principal.tenant, request.source, rows, kind, principal.subject, request)
             response = _ingested(outcome)
             remember(tx, principal.tenant, request, response)
             return response
@@ -83,7 +82,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
             source = await self._source(tenant, request.source)
             return regime_pb2.GetStatusResponse(sources=[_status(source)])
         size, after = page_of(request)
-        found = await self._store.read(lambda conn: samples.list_sources(conn, tenant, after, size))
+        found = await self._store.read(lambda conn: sources.list_sources(conn, tenant, after, size))
         return regime_pb2.GetStatusResponse(
             sources=[_status(source) for source in found],
             next_page_token=found[-1].name if len(found) == size else "",
@@ -120,10 +119,10 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
     ) -> regime_pb2.GetHistoryResponse:
         source = await self._source(caller().tenant, request.source)
         rows = request.rows or 512
-        times, columns = await self._store.read(lambda conn: samples.newest_rows(conn, source, rows))
+        times_us, columns = await self._store.read(lambda conn: samples.newest_rows(conn, source, rows))
         return regime_pb2.GetHistoryResponse(
-            times_us=times,
-            columns=[regime_pb2.Column(name=name, values=values) for name, values in columns.items()],
+            times_us=times_us.tolist(),
+            columns=[regime_pb2.Column(name=name, values=values.tolist()) for name, values in columns.items()],
             power_kind=source.power_kind,
             kind=source.kind,
             power_uncertainty=source.power_u or DEFAULT_U[source.kind],
@@ -141,7 +140,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
             )
 
         def put(tx: Tx) -> regime_pb2.PutSourceResponse:
-            source = samples.open_source(tx.conn, principal.tenant, request.source)
+            source = sources.open_source(tx.conn, principal.tenant, request.source)
             tx.conn.execute(
                 "UPDATE sources SET kind=?, credential=?, nameplate_w=?, power_u=? WHERE id=?",
                 (request.kind, request.credential, request.nameplate_w, request.power_uncertainty, source.id),
@@ -150,8 +149,8 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
 
         return await self._store.write(put)
 
-    async def _source(self, tenant: str, name: str) -> samples.Source:
-        source = await self._store.read(lambda conn: samples.find_source(conn, tenant, name))
+    async def _source(self, tenant: str, name: str) -> sources.Source:
+        source = await self._store.read(lambda conn: sources.find_source(conn, tenant, name))
         if source is None or source.clock_us is None:
             raise NotFound(
                 f"source {name!r} has never sent a sample; send one to /v1/sense first", reason="SOURCE_UNKNOWN"
@@ -159,10 +158,9 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         return source
 
     def _measured(
-        self, conn: sqlite3.Connection, source: samples.Source, start_us: int, end_us: int, after_us: int
+        self, conn: sqlite3.Connection, source: sources.Source, start_us: int, end_us: int, after_us: int
     ) -> regime_pb2.MeasureResponse:
-        known = [channel for channel in STATE_CHANNELS if channel in source.channels]
-        channels = samples.window(conn, source, known, start_us, end_us, received_after_us=after_us)
+        window = samples.window(conn, source, STATE_CHANNELS, start_us, end_us, received_after_us=after_us)
         clock_us = source.clock_us or 0
         response = regime_pb2.MeasureResponse(
             window_s=(end_us - start_us) / MICROSECONDS,
@@ -172,11 +170,10 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
             clock=from_us(clock_us),
             checks=regime_pb2.PhysicsChecks(untested=["energy_conservation", "entropy_valid", "feasibility_check"]),
         )
-        measured = measure(channels, source.facts(), start_us / MICROSECONDS, end_us / MICROSECONDS)
+        measured = measure(window.series, source.facts(), start_us / MICROSECONDS, end_us / MICROSECONDS)
         if measured is None:
             return response
-        own, delay_s = samples.provenance(conn, source, measured.channel, start_us, end_us, after_us)
-        response.own_credential, response.largest_delay_s = own, delay_s
+        response.own_credential, response.largest_delay_s = window.provenance(measured.channel)
         response.energy, response.energy_uncertainty = measured.energy.energy_j, measured.energy.u_energy_j
         response.entropy, response.entropy_uncertainty = measured.entropy_j_per_k, measured.u_entropy_j_per_k
         response.entropy_method, response.power_method = measured.entropy_method, measured.power_method
@@ -201,22 +198,6 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
             metrics.ENTROPY_COHERENCE.set(self._windows_held / self._windows_judged)
 
 
-def _rows(request: regime_pb2.IngestRequest) -> list[Row]:
-    for column in request.columns:
-        if len(column.values) != len(request.timestamps):
-            raise InvalidArgument(
-                f"column {column.name!r} has {len(column.values)} values for {len(request.timestamps)} timestamps",
-                violations={f"columns[{column.name}]": "must be as long as `timestamps`; NaN is a missing value"},
-            )
-    return [
-        Row(
-            to_us(timestamp),
-            {column.name: column.values[i] for column in request.columns if not math.isnan(column.values[i])},
-        )
-        for i, timestamp in enumerate(request.timestamps)
-    ]
-
-
 def _error(refusal: Refusal) -> InvalidArgument | OutOfRange:
     if refusal.out_of_range:
         return OutOfRange(refusal.message, reason=refusal.reason, violations={"timestamp": refusal.message})
@@ -224,23 +205,22 @@ def _error(refusal: Refusal) -> InvalidArgument | OutOfRange:
 
 
 def _ingested(outcome: Outcome) -> regime_pb2.IngestResponse:
-    metrics.SAMPLES.labels("rejected").inc(len(outcome.refusals))
     return regime_pb2.IngestResponse(
         accepted=outcome.accepted,
         duplicates=outcome.duplicates,
-        conflicting=len(outcome.conflicts),
+        conflicting=sum(outcome.conflicts.values()),
         rejected=[
             regime_pb2.RejectedRow(row=refusal.row, reason=refusal.reason, message=refusal.message)
-            for refusal in outcome.refusals[:MAX_NAMED_REFUSALS]
+            for refusal in outcome.refusals
         ],
-        rejected_count=len(outcome.refusals),
+        rejected_count=outcome.refused,
         energy_state=outcome.state,
         regime_prediction=outcome.prediction,
         shifts=outcome.shifts,
     )
 
 
-def _status(source: samples.Source) -> regime_pb2.SourceStatus:
+def _status(source: sources.Source) -> regime_pb2.SourceStatus:
     return regime_pb2.SourceStatus(
         source=source.name,
         energy_state=regime_pb2.EnergyState.FromString(source.state or b""),

@@ -1,7 +1,11 @@
 """The well-known channels: units and what physics allows."""
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 ABSOLUTE_ZERO_C = -273.15
 POWER = "power_draw"
@@ -20,15 +24,18 @@ BOUNDS: Mapping[str, tuple[float, float, str]] = {
     "active_servers": (0.0, 1e9, "servers"),
 }
 """Smallest and largest value with their unit; other channels may hold any finite number."""
+_ANY = (-sys.float_info.max, sys.float_info.max, "")
 
 
-def violation(channel: str, value: float) -> str | None:
-    """What is wrong with a value, for people; None if nothing is."""
+def impossible(channels: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the values (channel, row) break physics; NaN is a missing value and breaks nothing."""
+    low, high = np.array([BOUNDS.get(channel, _ANY)[:2] for channel in channels]).T[:, :, None]
+    return (values < low) | (values > high)
+
+
+def explain(channel: str, value: float) -> str:
+    """What is wrong with an impossible value, for people."""
     if not math.isfinite(value):
         return "is not a finite number; leave the channel out where there is no value"
-    if channel not in BOUNDS:
-        return None
     low, high, unit = BOUNDS[channel]
-    if low <= value <= high:
-        return None
     return f"is {value:g} but must lie between {low:g} and {high:g} {unit}; check unit and sign"

@@ -1,60 +1,52 @@
-"""Compact, versioned and safe encoding of nested state: JSON for structure, raw little-endian float64 for arrays."""
+"""A detector's state as bytes: a header in JSON, then the arrays, bit for bit."""
 
 from __future__ import annotations
 
 import json
 import struct
-from array import array
+from collections.abc import Sequence
 from typing import Any
 
-MAGIC = b"EILR"
-_HEADER = struct.Struct("<4sHI")  # magic, version, length of the JSON part
-_ARRAY = "f64"
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC = b"EILR"
+VERSION = 2
+_HEAD = struct.Struct("<4sBI")
+_FOREIGN = "bytes are no detector state of this version: start the source afresh"
 _TRUNCATED = "detector state is truncated: restore an older copy or start the source afresh"
-_FOREIGN = "these bytes are no detector state: restore an older copy or start the source afresh"
 
 
-def encode(state: dict[str, Any], version: int) -> bytes:
-    """State (JSON values and `array("d")`) as bytes; floats keep every bit, equal arrays are stored once."""
-    stored: dict[bytes, int] = {}
-    end = 0
-
-    def put(value: Any) -> dict[str, list[int]]:
-        nonlocal end
-        if not isinstance(value, array):
-            raise TypeError(f"state may hold JSON values and float arrays, not {type(value).__name__}")
-        raw = struct.pack(f"<{len(value)}d", *value)
-        start = stored.setdefault(raw, end)
-        if start == end:
-            end += len(value)
-        return {_ARRAY: [start, len(value)]}
-
-    text = json.dumps(state, default=put, separators=(",", ":")).encode()
-    return _HEADER.pack(MAGIC, version, len(text)) + text + b"".join(stored)
+def encode(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> bytes:
+    """Bytes of a header that JSON can hold and of arrays, whose shapes and types the reader must know."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return b"".join([_HEAD.pack(_MAGIC, VERSION, len(text)), text, *(part.tobytes() for part in arrays)])
 
 
-def decode(blob: bytes, version: int) -> dict[str, Any]:
-    """Inverse of `encode`, arrays as tuples. Raises ValueError for foreign, truncated or differently versioned bytes."""
-    if len(blob) < _HEADER.size:
-        raise ValueError(_TRUNCATED)
-    magic, found, length = _HEADER.unpack_from(blob)
-    if magic != MAGIC:
+def decode(blob: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header and the arrays' bytes. Raises ValueError for bytes that `encode` did not write, or not all of them."""
+    if len(blob) < _HEAD.size:
         raise ValueError(_FOREIGN)
-    if found != version:
-        raise ValueError(f"detector state has version {found}, this release reads {version}: start the source afresh")
-    text, raw = blob[_HEADER.size : _HEADER.size + length], blob[_HEADER.size + length :]
-    if len(text) < length:
-        raise ValueError(_TRUNCATED)
-
-    def take(value: dict[str, Any]) -> Any:
-        if value.keys() != {_ARRAY}:
-            return value
-        start, size = value[_ARRAY]
-        if not 0 <= start <= start + size <= len(raw) // 8:
-            raise ValueError(_TRUNCATED)
-        return struct.unpack_from(f"<{size}d", raw, 8 * start)
-
-    state = json.loads(text, object_hook=take)
-    if not isinstance(state, dict):
+    magic, version, size = _HEAD.unpack_from(blob)
+    if magic != _MAGIC or version != VERSION:
         raise ValueError(_FOREIGN)
-    return state
+    if len(blob) < _HEAD.size + size:
+        raise ValueError(_TRUNCATED)
+    try:
+        header = json.loads(blob[_HEAD.size : _HEAD.size + size])
+    except ValueError as error:
+        raise ValueError(_FOREIGN) from error
+    if not isinstance(header, dict):
+        raise ValueError(_FOREIGN)
+    return header, blob[_HEAD.size + size :]
+
+
+def arrays(body: bytes, like: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Arrays of the shapes and types of `like`. Raises ValueError if the bytes are not exactly theirs."""
+    if len(body) != sum(part.nbytes for part in like):
+        raise ValueError(_TRUNCATED)
+    found, at = [], 0
+    for part in like:
+        found.append(np.frombuffer(body, part.dtype, part.size, at).reshape(part.shape).copy())
+        at += part.nbytes
+    return found

@@ -1,72 +1,102 @@
-"""Settings of the detector, one frozen value for every source."""
+"""Settings of the detector, one frozen value for every source, and their places in the vector that compiled code reads."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorConfig:
-    """Lengths count samples (updates); "sd" are standard deviations of a channel within its present regime.
+    """Evidence is in nats; "values" are samples of a channel; a window of L values is compared every L/4.
 
     Raises ValueError when a field lies outside the range in which the statistics mean anything.
     """
 
-    burn_in: int = 64
-    """Values per channel from which location, scale and autocorrelation are learnt before it may report a shift."""
-    mean_samples_between_false_alarms: float = 100_000.0
-    """Design run length to a false shift of the whole source, split evenly over its channels (Bonferroni)."""
-    winsor_sd: float = 3.0
-    """Residuals of independent noise are clipped here, so that a spike weighs no more; of autocorrelated noise, later."""
-    min_effect_sd: float = 1.0
-    """A shift moves the mean by at least this much; less is drift, however significant."""
-    min_effect_spread: float = 0.05
-    """... and by at least this share of the channel's spread over all regimes: slow wander is no string of regimes."""
-    min_after: int = 6
-    """Values a new regime must have shown before it is reported; shorter bursts are no regime."""
-    memory: int = 2000
-    """Samples over which scale and autocorrelation of a standing regime are averaged."""
-    relative_floor: float = 1e-3
-    """Smallest scale believed in, as a share of the channel's level: constants and quantised sensors."""
-    max_channels: int = 64
-    """Channels followed; further names are counted and ignored."""
-    forget_after: int = 2000
-    """Updates without a value after which a channel is forgotten."""
-    max_regimes: int = 64
-    """Regimes remembered; the least recently seen is forgotten."""
-    match_distance: float = 1.5
-    """Standardised distance up to which a stretch is a known regime that came back."""
-    match_spread: float = 0.05
-    """Share of a channel's spread over all regimes that is added to the scale by which regimes are told apart."""
-    horizon: int = 60
-    """Samples ahead of which regime and confidence speak."""
-    prior_dwell: float = 1000.0
-    """Mean stay in a regime assumed before any shift was seen."""
-    trend_z: float = 4.5
-    """Significance of a linear trend over the last `burn_in` values that counts as drifting."""
-    range_margin: float = 1.0
-    """Values beyond the range seen by this share of its span are critical."""
+    step_evidence: float = 3.45
+    """Evidence for a shift of level beyond the prior at which it is reported."""
+    step_prior: float = 0.71
+    """Weight of the prior: a shift within a window of L out of T rows so far costs this times log(T/L)."""
+    step_memory: float = 38.0
+    """Comparisons over which the usual difference of adjacent windows is averaged; also its most degrees of freedom."""
+    step_floor: float = 0.003
+    """Share of the plain mean square difference that is added to the winsorised one."""
+    step_unanimity: float = 2.1
+    """A shift counts for at most this times that of the least shifted block of either window: a burst moves some blocks only."""
+    step_winsor: float = 7.5
+    """Differences enter the usual one with at most this times its present square."""
+    finer_share: float = 0.46
+    """What the next finer level's mean square suggests for this one's, as a factor."""
+    finer_weight: float = 3.6
+    """Comparisons that this suggestion is worth."""
+    step_least: float = 2.3
+    """Comparisons before a level may report."""
+    usual_step: float = 16.0
+    """Statistics up to this size are usual for any channel; one whose usual is larger has its statistics scaled down."""
+    usual_step_fading: float = 0.958
+    """... which fades by this factor a comparison."""
+    texture_evidence: float = 3.6
+    """As `step_evidence`, for a change of texture."""
+    texture_prior: float = 1.0
+    """As `step_prior`."""
+    texture_weight: float = 0.3
+    """Independent features that one is worth: they overlap."""
+    texture_left: float = 2.3
+    """Windows of the regime that must lie before the one compared with them."""
+    texture_winsor: float = 6.5
+    """As `step_winsor`."""
+    texture_memory: float = 20.0
+    """As `step_memory`, in windows."""
+    texture_floor: float = 0.006
+    """Differences of a feature of this size count for nothing."""
+    texture_finer_share: float = 0.41
+    """As `finer_share`."""
+    usual_texture: float = 3.9
+    """Evidence for a change of texture up to this size is usual for any channel."""
+    usual_texture_fading: float = 0.985
+    """... which fades by this factor a comparison."""
+    ramp_at: float = 0.2
+    """Normalised difference at which a texture feature counts half."""
+    ramp_gain: float = 2.8
+    """Steepness of the soft count."""
+    scale_memory: float = 2300.0
+    """Values over which the usual size of differences is averaged."""
 
     def __post_init__(self) -> None:
-        checks = {
-            "burn_in": self.burn_in >= 16,
-            "mean_samples_between_false_alarms": self.mean_samples_between_false_alarms >= 100.0,
-            "winsor_sd": self.winsor_sd >= 1.0,
-            "min_effect_sd": self.min_effect_sd >= 0.0,
-            "min_after": 2 <= self.min_after <= self.burn_in // 2,
-            "memory": self.memory >= self.burn_in,
-            "relative_floor": 0.0 < self.relative_floor < 1.0,
-            "max_channels": self.max_channels >= 1,
-            "forget_after": self.forget_after >= self.burn_in,
-            "max_regimes": self.max_regimes >= 2,
-            "match_distance": self.match_distance > 0.0,
-            "horizon": self.horizon >= 1,
-            "prior_dwell": self.prior_dwell >= 1.0,
-            "trend_z": self.trend_z > 0.0,
-            "range_margin": self.range_margin > 0.0,
-        }
-        wrong = [name for name, fine in checks.items() if not fine]
+        wrong = [field.name for field in fields(self) if not math.isfinite(getattr(self, field.name))]
         if wrong:
-            raise ValueError(
-                f"detector settings out of range: {', '.join(wrong)}; see DetectorConfig for their meaning"
-            )
+            raise ValueError(f"detector settings must be finite numbers: {', '.join(wrong)} are not")
+
+    def vector(self) -> NDArray[np.float64]:
+        """The fields in order, as compiled code reads them."""
+        return np.array(astuple(self), np.float64)
+
+
+_PLACES = {field.name: place for place, field in enumerate(fields(DetectorConfig))}
+STEP_EVIDENCE = _PLACES["step_evidence"]
+STEP_PRIOR = _PLACES["step_prior"]
+STEP_MEMORY = _PLACES["step_memory"]
+STEP_FLOOR = _PLACES["step_floor"]
+STEP_UNANIMITY = _PLACES["step_unanimity"]
+STEP_WINSOR = _PLACES["step_winsor"]
+FINER_SHARE = _PLACES["finer_share"]
+FINER_WEIGHT = _PLACES["finer_weight"]
+STEP_LEAST = _PLACES["step_least"]
+USUAL_STEP = _PLACES["usual_step"]
+USUAL_STEP_FADING = _PLACES["usual_step_fading"]
+TEXTURE_EVIDENCE = _PLACES["texture_evidence"]
+TEXTURE_PRIOR = _PLACES["texture_prior"]
+TEXTURE_WEIGHT = _PLACES["texture_weight"]
+TEXTURE_LEFT = _PLACES["texture_left"]
+TEXTURE_WINSOR = _PLACES["texture_winsor"]
+TEXTURE_MEMORY = _PLACES["texture_memory"]
+TEXTURE_FLOOR = _PLACES["texture_floor"]
+TEXTURE_FINER_SHARE = _PLACES["texture_finer_share"]
+USUAL_TEXTURE = _PLACES["usual_texture"]
+USUAL_TEXTURE_FADING = _PLACES["usual_texture_fading"]
+RAMP_AT = _PLACES["ramp_at"]
+RAMP_GAIN = _PLACES["ramp_gain"]
+SCALE_MEMORY = _PLACES["scale_memory"]

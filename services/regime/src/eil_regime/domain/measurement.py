@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from eil_physics.energy import Energy, integrate
-from eil_physics.entropy import EntropyGenerated, entropy_generated
+from eil_physics.entropy import entropy_generated
 from eil_physics.first_law import FirstLaw, first_law
-from eil_physics.thermal import DEFAULT_AMBIENT_K, DEFAULT_AMBIENT_U_K, ThermalNode, observe_window
+from eil_physics.thermal import DEFAULT_AMBIENT_K, DEFAULT_AMBIENT_U_K, ThermalNode, ThermalWindow, observe_window
 from numpy.typing import NDArray
 
 from eil_regime.domain.bounds import ABSOLUTE_ZERO_C, AMBIENT, POWER, TEMPERATURE, UTILISATION
@@ -62,6 +62,9 @@ class Measurement:
     newest_power_w: float
     channel: str
     """The channel that power came from."""
+    node: ThermalNode | None
+    """The thermal node that may judge this window, and what the temperature did in it; None without one, or with a gap."""
+    window: ThermalWindow | None
 
 
 def power_series(channels: Mapping[str, Series], facts: SourceFacts) -> tuple[Series | None, str, float]:
@@ -93,11 +96,13 @@ def measure(channels: Mapping[str, Series], facts: SourceFacts, start_s: float, 
         power.time_s, power.value, start_s, end_s, kind=kind, period_s=power.period_s, meter_relative_u=relative_u
     )
     inside = int(np.count_nonzero((power.time_s > start_s) & (power.time_s <= end_s)))
-    law, generated = _thermal(channels, facts, energy, method, start_s, end_s)
+    node, window = facts.node, _observed(channels, facts.node, start_s, end_s)
+    law = first_law(node, energy, window, modelled_power=method == "MODELLED") if node and window else None
     untested = ["feasibility_check"]  # one node: that is the first law again
     if law is None or law.verdict == "untested":
         untested.append("energy_conservation")
-    if generated is not None:
+    if node and window:
+        generated = entropy_generated(node, energy, window)
         entropy, u_entropy, entropy_method = generated.entropy_j_per_k, generated.u_entropy_j_per_k, "thermal_node"
         entropy_valid = generated.verdict != "contradicted"
     else:
@@ -118,32 +123,30 @@ def measure(channels: Mapping[str, Series], facts: SourceFacts, start_s: float, 
         samples=inside,
         newest_power_w=float(power.value[-1]),
         channel=POWER if POWER in channels else UTILISATION,
+        node=node if window else None,
+        window=window,
     )
 
 
-def _thermal(
-    channels: Mapping[str, Series], facts: SourceFacts, energy: Energy, method: str, start_s: float, end_s: float
-) -> tuple[FirstLaw | None, EntropyGenerated | None]:
-    """First law and entropy generated, where an identified node stands that was frozen before the window."""
-    node = facts.node
+def _observed(
+    channels: Mapping[str, Series], node: ThermalNode | None, start_s: float, end_s: float
+) -> ThermalWindow | None:
+    """What the temperature did, where an identified node stands that was frozen before the window."""
     if node is None or not node.identified or node.frozen_at_s > start_s or TEMPERATURE not in channels:
-        return None, None
+        return None
     temperature = channels[TEMPERATURE]
-    ambient_k = _ambient_k(channels, temperature.time_s)
+    temperature_k = temperature.value - ABSOLUTE_ZERO_C
+    ambient_k = _ambient_k(channels, temperature.time_s) if node.ambient_source == "channel" else None
     if ambient_k is None and node.ambient_source == "channel":
-        return None, None
-    window = observe_window(
-        node,
-        temperature.time_s,
-        temperature.value - ABSOLUTE_ZERO_C,
-        start_s,
-        end_s,
-        ambient_k=ambient_k if node.ambient_source == "channel" else None,
-        period_s=temperature.period_s,
+        return None
+    coldest_k = temperature_k.min(initial=math.inf)
+    if ambient_k is not None:
+        coldest_k = min(coldest_k, ambient_k.min(initial=math.inf) + node.ambient_offset_k)
+    if coldest_k <= 0:
+        return None  # a sensor that reads absolute zero is broken: nothing is known, as in a gap
+    return observe_window(
+        node, temperature.time_s, temperature_k, start_s, end_s, ambient_k=ambient_k, period_s=temperature.period_s
     )
-    if window is None:
-        return None, None
-    return first_law(node, energy, window, modelled_power=method == "MODELLED"), entropy_generated(node, energy, window)
 
 
 def _ambient_k(channels: Mapping[str, Series], time_s: NDArray[np.float64]) -> NDArray[np.float64] | None:

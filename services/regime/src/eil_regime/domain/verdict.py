@@ -22,7 +22,11 @@ class Shift:
     channels: tuple[str, ...]
     """Strongest evidence first."""
     statistic: float
+    """Evidence of the strongest channel [nat]."""
     threshold: float
+    """Evidence at which it is reported here, the prior included [nat]."""
+    reason: str
+    """One sentence: what changed, where, how strongly, and whether it was seen before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,34 +83,58 @@ class EnergyState(_message.Message):
     def __init__(self, total_energy: _Optional[float] = ..., entropy: _Optional[float] = ..., regime: _Optional[str] = ..., regime_id: _Optional[str] = ..., window_s: _Optional[float] = ..., covered_s: _Optional[float] = ..., energy_uncertainty: _Optional[float] = ..., power_method: _Optional[str] = ..., entropy_method: _Optional[str] = ..., power: _Optional[float] = ..., temperature: _Optional[float] = ..., missing: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RegimePrediction(_message.Message):
-    __slots__ = ("current", "next_likely", "confidence", "regime_id", "next_regime_id", "reason")
+    __slots__ = ("current", "next_likely", "confidence", "regime_id", "next_regime_id", "reason", "physics")
     CURRENT_FIELD_NUMBER: _ClassVar[int]
     NEXT_LIKELY_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     REGIME_ID_FIELD_NUMBER: _ClassVar[int]
     NEXT_REGIME_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    PHYSICS_FIELD_NUMBER: _ClassVar[int]
     current: str
     next_likely: str
     confidence: float
     regime_id: str
     next_regime_id: str
     reason: str
-    def __init__(self, current: _Optional[str] = ..., next_likely: _Optional[str] = ..., confidence: _Optional[float] = ..., regime_id: _Optional[str] = ..., next_regime_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    physics: PhysicsEvidence
+    def __init__(self, current: _Optional[str] = ..., next_likely: _Optional[str] = ..., confidence: _Optional[float] = ..., regime_id: _Optional[str] = ..., next_regime_id: _Optional[str] = ..., reason: _Optional[str] = ..., physics: _Optional[_Union[PhysicsEvidence, _Mapping]] = ...) -> None: ...
+
+class PhysicsEvidence(_message.Message):
+    __slots__ = ("level", "sentence", "entropy_rate", "residual", "residual_uncertainty", "psi", "phi", "chi")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_RATE_FIELD_NUMBER: _ClassVar[int]
+    RESIDUAL_FIELD_NUMBER: _ClassVar[int]
+    RESIDUAL_UNCERTAINTY_FIELD_NUMBER: _ClassVar[int]
+    PSI_FIELD_NUMBER: _ClassVar[int]
+    PHI_FIELD_NUMBER: _ClassVar[int]
+    CHI_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    sentence: str
+    entropy_rate: float
+    residual: float
+    residual_uncertainty: float
+    psi: float
+    phi: float
+    chi: float
+    def __init__(self, level: _Optional[str] = ..., sentence: _Optional[str] = ..., entropy_rate: _Optional[float] = ..., residual: _Optional[float] = ..., residual_uncertainty: _Optional[float] = ..., psi: _Optional[float] = ..., phi: _Optional[float] = ..., chi: _Optional[float] = ...) -> None: ...
 
 class IngestRequest(_message.Message):
-    __slots__ = ("source", "timestamps", "columns", "power_kind", "request_id")
+    __slots__ = ("source", "timestamps", "columns", "power_kind", "request_id", "times_us")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     POWER_KIND_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMES_US_FIELD_NUMBER: _ClassVar[int]
     source: str
     timestamps: _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]
     columns: _containers.RepeatedCompositeFieldContainer[Column]
     power_kind: str
     request_id: str
-    def __init__(self, source: _Optional[str] = ..., timestamps: _Optional[_Iterable[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., power_kind: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    times_us: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, source: _Optional[str] = ..., timestamps: _Optional[_Iterable[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., power_kind: _Optional[str] = ..., request_id: _Optional[str] = ..., times_us: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Column(_message.Message):
     __slots__ = ("name", "values")
