@@ -139,9 +139,11 @@ def test_transition_lasts_while_the_new_regime_settles() -> None:
 
 
 def test_the_longer_a_regime_has_stood_the_surer_it_is_to_stand() -> None:
-    verdicts = feed(Detector(), column(np.random.default_rng(0).standard_normal(2000)))
+    verdicts = feed(Detector(), column(np.random.default_rng(1).standard_normal(4000)))
+    assert not shifts(verdicts)
     assert verdicts[0].regime_id == "r1"
-    assert verdicts[0].confidence < verdicts[500].confidence < verdicts[-1].confidence
+    assert verdicts[500].confidence < verdicts[1500].confidence < verdicts[-1].confidence
+    assert verdicts[0].confidence <= 1 - 1 / 61  # one row says nothing about the next sixty
     assert all(0.0 <= v.confidence <= 1.0 for v in verdicts)
 
 

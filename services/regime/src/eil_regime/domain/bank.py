@@ -80,7 +80,7 @@ class Bank:
 def _advance_all(states, first, X, P, trace, shifts, counts) -> None:
     evidences = np.empty((shifts.shape[1], X.shape[2]))
     for i in range(X.shape[0]):
-        k = first + i
-        f, u, h, s, m, w, r, c, o = states
-        state = State(f[k], u[k], h[k], s[k], m[k], w[k], r[k], c[k], o[k])
+        j = first + i
+        f, u, h, s, m, w, r, c, o, k = states
+        state = State(f[j], u[j], h[j], s[j], m[j], w[j], r[j], c[j], o[j], k[j])
         counts[i] = advance(state, X[i], P, trace[0][i], trace[1][i], trace[2][i], trace[3][i], shifts[i], evidences)

@@ -64,6 +64,28 @@ class DetectorConfig:
     """Steepness of the soft count."""
     scale_memory: float = 2300.0
     """Values over which the usual size of differences is averaged."""
+    move_evidence: float = 2.8
+    """Evidence for a step, the prior left out, that counts as a move of a channel, reported or not."""
+    base_own: float = 0.287
+    """Rows within a horizon before a reported onset count so much towards the base rate of change."""
+    base_prior_shifts: float = 0.96
+    """Shifts that a source is assumed to have shown before its first row ..."""
+    base_prior_rows: float = 113.0
+    """... in so many rows ..."""
+    established_rows: float = 178.0
+    """... once about this many rows were seen: a regime has first to be established."""
+    base_slope: float = 1.01
+    """Recalibration of the base rate's logit."""
+    base_at: float = 0.214
+    """... its offset."""
+    base_recent: float = 0.08
+    """... and its tilt by the recent rate."""
+    regular_weight: float = 1.3
+    """Weight of a regular excursion, by ..."""
+    regular_power: float = 1.6
+    """... this power of the belief in it."""
+    regular_share: float = 0.92
+    """Share of regular excursions that end as expected."""
 
     def __post_init__(self) -> None:
         wrong = [field.name for field in fields(self) if not math.isfinite(getattr(self, field.name))]
@@ -100,3 +122,14 @@ USUAL_TEXTURE_FADING = _PLACES["usual_texture_fading"]
 RAMP_AT = _PLACES["ramp_at"]
 RAMP_GAIN = _PLACES["ramp_gain"]
 SCALE_MEMORY = _PLACES["scale_memory"]
+MOVE_EVIDENCE = _PLACES["move_evidence"]
+BASE_OWN = _PLACES["base_own"]
+BASE_PRIOR_SHIFTS = _PLACES["base_prior_shifts"]
+BASE_PRIOR_ROWS = _PLACES["base_prior_rows"]
+ESTABLISHED_ROWS = _PLACES["established_rows"]
+BASE_SLOPE = _PLACES["base_slope"]
+BASE_AT = _PLACES["base_at"]
+BASE_RECENT = _PLACES["base_recent"]
+REGULAR_WEIGHT = _PLACES["regular_weight"]
+REGULAR_POWER = _PLACES["regular_power"]
+REGULAR_SHARE = _PLACES["regular_share"]

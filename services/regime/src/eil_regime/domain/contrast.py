@@ -71,8 +71,8 @@ _LEANING_FADING = 0.125
 
 
 @njit(cache=True, nogil=True)
-def _step_evidence(f, level, length, rows, log_channels, P) -> float:
-    """Evidence beyond the threshold that the newest window has another level than the one before."""
+def _step_evidence(f, level, length, rows, log_channels, P):
+    """Evidence that the newest window has another level than the one before: beyond the threshold, and in all; and the difference."""
     at = BLOCKS + level * RING
     left = 0.25 * (f[at + 4] + f[at + 5] + f[at + 6] + f[at + 7])
     a, b, c, d = f[at] - left, f[at + 1] - left, f[at + 2] - left, f[at + 3] - left
@@ -98,6 +98,7 @@ def _step_evidence(f, level, length, rows, log_channels, P) -> float:
         square = min(agreed * agreed / usual, _MOST)
         tamed = square * min(1.0, P[USUAL_STEP] / max(f[USUAL + level], 1e-9))
         evidence = 0.5 * ((freedom + 1.0) * np.log(1.0 + tamed / freedom) - 1.0)
+    plain_evidence = evidence
     evidence -= log_channels + P[STEP_PRIOR] * np.log(rows / length) + P[STEP_EVIDENCE]
     if compared < P[STEP_MEMORY]:
         compared += 1.0
@@ -110,12 +111,12 @@ def _step_evidence(f, level, length, rows, log_channels, P) -> float:
     f[SPREAD + level] = spread + (winsorised - spread) / compared
     if level == LEANING_LEVEL:
         f[LEANING] += (np.sign(difference) - f[LEANING]) * _LEANING_FADING
-    return evidence
+    return evidence, plain_evidence, difference
 
 
 @njit(cache=True, nogil=True)
-def _texture_evidence(f, u, scale, length, featured, rows, log_channels, P, differences) -> float:
-    """Evidence beyond the threshold that the newest window has another texture than the regime before it."""
+def _texture_evidence(f, u, scale, length, featured, rows, log_channels, P, differences):
+    """Evidence that the newest window has another texture than the regime before it: beyond the threshold, and in all."""
     before = featured - length
     at = scale * TEXTURE_RING * FEATURES
     compared = f[TEXTURE_COMPARED + scale]
@@ -156,7 +157,7 @@ def _texture_evidence(f, u, scale, length, featured, rows, log_channels, P, diff
         if compared > 2.0:
             square = min(square, P[TEXTURE_WINSOR] * f[at])
         f[at] += (square - f[at]) * share
-    return evidence
+    return evidence, plain
 
 
 @njit(cache=True, nogil=True)
@@ -179,30 +180,31 @@ def _push_texture(f, u, scale) -> None:
 
 
 @njit(cache=True, nogil=True)
-def take(f, u, h, x, neighbour, rows, log_channels, P, found, work) -> None:
+def take(f, u, h, x, neighbour, coupled, rows, log_channels, P, found, work) -> None:
     """Take one finite value of a channel.
 
     Args:
         f, u, h: the channel's state (layout.py).
         x: the value, in the channel's unit.
-        neighbour: (2,) normalised differences of the source's next channel.
+        neighbour: `f` of the source's next channel; `coupled`: whether there is one.
         rows: rows of the source so far, this one included.
         log_channels: log of the number of channels tested.
         P: settings (config.py).
-        found: (4,) out: evidence beyond the threshold, level, kind and all evidence of the strongest comparison that this value
-            completes; level −1 and evidence −inf if it completes none.
+        found: (7,) out: evidence beyond the threshold, level, kind and all evidence of the strongest comparison that this value
+            completes (level −1 and evidence −inf if it completes none); then all evidence, level and difference of the strongest
+            for a step (0 if there is none).
         work: (FEATURES,) scratch.
     """
     n = int(h[COUNT])
     if n == 0:
         h[ORIGIN] = x
     x -= h[ORIGIN]
-    add_features(f, n, x, neighbour, P)
+    add_features(f, n, x, neighbour, coupled, P)
     f[SUM] += x
     n += 1
     h[COUNT] = n
     h[FEATURED] += 1.0
-    found[0], found[1], found[2], found[3] = -np.inf, -1.0, 0.0, 0.0
+    found[0], found[1], found[2], found[3], found[4] = -np.inf, -1.0, 0.0, 0.0, 0.0
     if n & (BASE - 1):
         return
     mean = f[SUM] / BASE
@@ -220,19 +222,19 @@ def take(f, u, h, x, neighbour, rows, log_channels, P, found, work) -> None:
             f[i] = f[i - 1]
         f[at] = mean
         if n - 2 * length >= onset:
-            evidence = _step_evidence(f, level, length, rows, log_channels, P)
+            evidence, plain, difference = _step_evidence(f, level, length, rows, log_channels, P)
             if evidence > found[0]:
-                needed = log_channels + P[STEP_PRIOR] * np.log(rows / length) + P[STEP_EVIDENCE]
-                found[0], found[1], found[2], found[3] = evidence, level, STEP, evidence + needed
+                found[0], found[1], found[2], found[3] = evidence, level, STEP, plain
+            if plain > found[4]:
+                found[4], found[5], found[6] = plain, level, difference
         scale = level - TEXTURE_BASE
         if 0 <= scale < TEXTURE_LEVELS:
             _push_texture(f, u, scale)
             featured = h[FEATURED] - int(h[FEATURED]) % (BASE << TEXTURE_BASE)
             if n >= length and featured - length >= P[TEXTURE_LEFT] * length:
-                evidence = _texture_evidence(f, u, scale, length, featured, rows, log_channels, P, work)
+                evidence, plain = _texture_evidence(f, u, scale, length, featured, rows, log_channels, P, work)
                 if evidence > found[0]:
-                    needed = log_channels + P[TEXTURE_PRIOR] * np.log(rows / length) + P[TEXTURE_EVIDENCE]
-                    found[0], found[1], found[2], found[3] = evidence, level, TEXTURE, evidence + needed
+                    found[0], found[1], found[2], found[3] = evidence, level, TEXTURE, plain
 
 
 @njit(cache=True, nogil=True)

@@ -16,7 +16,7 @@ from numba import njit
 from .contrast import STEP
 from .layout import BASE, BLOCKS, COUNT, LEVELS, NAMED, ONSET, ORIGIN, REGIME, RING, ROWS
 
-MODELS = 12
+MODELS = 9
 
 # m: float32, per channel
 (MEAN, VARIANCE, SMOOTH, STRETCH, STRETCH_ROWS, JUMPS, DIFFERENCES, SQUARES, SIZES, SCALE, SHARE, REACH) = range(12)
@@ -26,11 +26,11 @@ HOME = LEVEL + MODELS
 RIVAL = HOME + MODELS
 FLOATS = RIVAL + MODELS
 # w: uint16, per channel
-HOME_ROWS, RIVAL_ROWS, BELOW, ABOVE = 0, MODELS, 2 * MODELS, 3 * MODELS
+HOME_LOOKS, RIVAL_LOOKS, BELOW, ABOVE = 0, MODELS, 2 * MODELS, 3 * MODELS
 WORDS = 4 * MODELS
 # r: float32, per model, and beside them the source's own
 WEIGHT, STOOD, NAME = range(3)
-"""Rows learnt from (0: free), rows as the present one, name at home."""
+"""Rows learnt from (0: free), looks as the present one, name at home."""
 # c: float64, of the source
 CURRENT, PROVISIONAL, SINCE, STEP_SHIFTS, TEXTURE_SHIFTS = range(5)
 COUNTERS = 5
@@ -47,12 +47,13 @@ _AT_HOME, _NEAR_HOME = 0.2, 0.25
 _TRUSTED, _RELATIVE_TRUST = 0.4, 0.3
 _SMOOTHING = 0.06
 _HEAVIEST = 4000.0
+_LONGEST = 1000.0  # looks
 _FORGETTING = 0.99
 _STEP_MEMORY = 20.0
 _HISTORY = 131072.0
-_LEARNING = 300.0
-_YOUNG = 50.0
-_TRUST_PRIOR = 99.0
+_LEARNING = 75.0  # looks
+_YOUNG = 12.0  # looks
+_TRUST_PRIOR = 25.0  # looks
 _NAMES = 65535.0
 _LEAST = 1e-30  # a channel that never moved has no scale
 
@@ -103,7 +104,6 @@ def observe(state, row) -> None:
         d = x - m[c, MEAN]
         m[c, MEAN] += d / n
         m[c, VARIANCE] += (d * (x - m[c, MEAN]) - m[c, VARIANCE]) / n
-        _rescale(m, c)
         m[c, SMOOTH] += _SMOOTHING * (x - m[c, SMOOTH])
         m[c, STRETCH_ROWS] += 1.0
         m[c, STRETCH] += (x - m[c, STRETCH]) / m[c, STRETCH_ROWS]
@@ -139,6 +139,7 @@ def shifted(state, age, kind, evidence) -> None:
     for c in range(channels):
         sides[c, 0], sides[c, 1] = _sides(state.f[c], state.h[c], age)
         strongest = max(strongest, evidence[c])
+        _rescale(m, c)
         _reshare(m, c)
     largest = _largest_share(m)
     for c in range(channels):
@@ -212,7 +213,7 @@ def _open(state, age, sides, large) -> None:
         m[c, SMOOTH], m[c, AWAY] = sides[c, 0], 0.0
         if r[found, STOOD] == 0.0:
             m[c, HOME + found] = m[c, RIVAL + found] = sides[c, 0]
-            w[c, HOME_ROWS + found] = w[c, RIVAL_ROWS + found] = 0
+            w[c, HOME_LOOKS + found] = w[c, RIVAL_LOOKS + found] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -236,7 +237,7 @@ def _merge(m, w, r, current) -> int:
                 m[c, LEVEL + a] = level / total
                 if r[a, STOOD] == 0.0:
                     m[c, HOME + a], m[c, RIVAL + a] = m[c, HOME + b], m[c, RIVAL + b]
-                    w[c, HOME_ROWS + a], w[c, RIVAL_ROWS + a] = w[c, HOME_ROWS + b], w[c, RIVAL_ROWS + b]
+                    w[c, HOME_LOOKS + a], w[c, RIVAL_LOOKS + a] = w[c, HOME_LOOKS + b], w[c, RIVAL_LOOKS + b]
             if r[a, STOOD] == 0.0:
                 r[a, STOOD] = r[b, STOOD]
             r[a, WEIGHT], r[b, WEIGHT] = min(total, _HEAVIEST), 0.0
@@ -251,6 +252,7 @@ def _reconsider(state) -> None:
     m, r, s = state.m, state.r, state.c
     current = int(s[CURRENT])
     for c in range(m.shape[0]):
+        _rescale(m, c)
         _reshare(m, c)
     found = _nearest(m, r, current)
     if found >= 0:
@@ -267,39 +269,39 @@ def _home(m, w, c, k, stood) -> float:
     off = y - m[c, HOME + k]
     if m[c, STEPS] < 1.0:
         m[c, HOME + k] += off / min(stood, _LEARNING)
-        w[c, HOME_ROWS + k] = min(w[c, HOME_ROWS + k] + 1, 65535)
+        w[c, HOME_LOOKS + k] = min(w[c, HOME_LOOKS + k] + 1, 65535)
         return off
     if abs(off) < _NEAR_HOME * step:
         m[c, NEAR] += 1.0
     if abs(off) <= _AT_HOME * step:
-        w[c, HOME_ROWS + k] = min(w[c, HOME_ROWS + k] + 1, 65535)
-        m[c, HOME + k] += off / min(float(w[c, HOME_ROWS + k]), _HEAVIEST)
+        w[c, HOME_LOOKS + k] = min(w[c, HOME_LOOKS + k] + 1, 65535)
+        m[c, HOME + k] += off / min(float(w[c, HOME_LOOKS + k]), _LONGEST)
     elif abs(y - m[c, RIVAL + k]) <= _AT_HOME * step:
-        w[c, RIVAL_ROWS + k] = min(w[c, RIVAL_ROWS + k] + 1, 65535)
-        m[c, RIVAL + k] += (y - m[c, RIVAL + k]) / min(float(w[c, RIVAL_ROWS + k]), _HEAVIEST)
-        if w[c, RIVAL_ROWS + k] > w[c, HOME_ROWS + k]:  # the rival has been home for longer
-            rows, level = w[c, HOME_ROWS + k], m[c, HOME + k]
-            w[c, HOME_ROWS + k], m[c, HOME + k] = w[c, RIVAL_ROWS + k], m[c, RIVAL + k]
-            w[c, RIVAL_ROWS + k], m[c, RIVAL + k] = rows, level
+        w[c, RIVAL_LOOKS + k] = min(w[c, RIVAL_LOOKS + k] + 1, 65535)
+        m[c, RIVAL + k] += (y - m[c, RIVAL + k]) / min(float(w[c, RIVAL_LOOKS + k]), _LONGEST)
+        if w[c, RIVAL_LOOKS + k] > w[c, HOME_LOOKS + k]:  # the rival has been home for longer
+            rows, level = w[c, HOME_LOOKS + k], m[c, HOME + k]
+            w[c, HOME_LOOKS + k], m[c, HOME + k] = w[c, RIVAL_LOOKS + k], m[c, RIVAL + k]
+            w[c, RIVAL_LOOKS + k], m[c, RIVAL + k] = rows, level
             m[c, AWAY] = 0.0
             off = y - m[c, HOME + k]
-    elif w[c, RIVAL_ROWS + k] > 1:
-        w[c, RIVAL_ROWS + k] -= 1
+    elif w[c, RIVAL_LOOKS + k] > 1:
+        w[c, RIVAL_LOOKS + k] -= 1
     else:
-        m[c, RIVAL + k], w[c, RIVAL_ROWS + k] = y, 1
+        m[c, RIVAL + k], w[c, RIVAL_LOOKS + k] = y, 1
     return off
 
 
 @njit(cache=True, nogil=True)
 def name(state) -> None:
-    """Name the regime of the row: the present level's, or that of the strongest departure from its home."""
+    """Look, once in BASE rows and at a shift, which name the regime has: the present level's, or that of the strongest departure."""
     m, w, r, c, s = state.m, state.w, state.r, state.c, state.s
     rows = c[SINCE]
-    if c[PROVISIONAL] > 0.0 and (rows == 32.0 or rows == 64.0 or rows == 128.0):
+    if c[PROVISIONAL] > 0.0 and (rows // BASE == 8.0 or rows // BASE == 16.0 or rows // BASE == 32.0):
         _reconsider(state)
     k = int(c[CURRENT])
     r[k, STOOD] += 1.0
-    seen = s[ROWS] + _TRUST_PRIOR
+    seen = s[ROWS] / BASE + _TRUST_PRIOR
     most, who, strongest = 0.0, -1, 0.0
     for i in range(m.shape[0]):
         most = max(most, m[i, NEAR] / seen)

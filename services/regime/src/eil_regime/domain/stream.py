@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from . import naming
+from . import naming, outlook
+from .config import MOVE_EVIDENCE
 from .contrast import STEP, restart, take
 from .kernels import drop_stale
 from .layout import (
@@ -26,7 +27,6 @@ from .layout import (
     MISSING,
     NAMED,
     NEXT,
-    NORMALISED,
     ONSET_ROW,
     PENDING,
     REGIME,
@@ -63,10 +63,11 @@ class State(NamedTuple):
     w: NDArray[np.uint16]  # (C, naming.WORDS)
     r: NDArray[np.float32]  # (naming.MODELS, 3)
     c: NDArray[np.float64]  # (naming.COUNTERS,)
-    o: NDArray[np.float32]  # (OUTLOOK,)
+    o: NDArray[np.float64]  # (outlook.COUNTERS,)
+    k: NDArray[np.float32]  # (C, outlook.FLOATS)
 
 
-CHANNELWISE = ("f", "u", "h", "m", "w")
+CHANNELWISE = ("f", "u", "h", "m", "w", "k")
 """Parts whose first axis is the channel."""
 
 
@@ -86,7 +87,8 @@ def fresh(channels: int) -> State:
     f, u = np.zeros((channels, FLOATS), np.float32), np.zeros((channels, BYTES), np.uint8)
     m, w = np.zeros((channels, naming.FLOATS), np.float32), np.zeros((channels, naming.WORDS), np.uint16)
     models, counters = np.zeros((naming.MODELS, 3), np.float32), np.zeros(naming.COUNTERS)
-    return State(f, u, h, s, m, w, models, counters, np.zeros(1, np.float32))
+    k = np.zeros((channels, outlook.FLOATS), np.float32)
+    return State(f, u, h, s, m, w, models, counters, np.zeros(outlook.COUNTERS), k)
 
 
 @njit(cache=True, nogil=True)
@@ -102,12 +104,12 @@ def _take_row(state: State, row: NDArray[np.float64], P: NDArray[np.float64], fo
     f, u, h, s = state.f, state.u, state.h, state.s
     channels = row.shape[0]
     s[ROWS] += 1.0
+    outlook.fade(state.o)
     present = 0
     for c in range(channels):
         present += h[c, ABSENT] < FORGOTTEN
     log_channels = math.log(max(present, 1))
     best[0], best[3] = -np.inf, -1.0
-    nothing = np.zeros(2, np.float32)
     for c in range(channels):
         x = row[c]
         evidence[c] = 0.0
@@ -116,22 +118,16 @@ def _take_row(state: State, row: NDArray[np.float64], P: NDArray[np.float64], fo
             h[c, MISSING] += 1.0
             continue
         h[c, ABSENT] = 0.0
-        neighbour = nothing if channels == 1 else f[(c + 1) % channels, NORMALISED : NORMALISED + 2]
-        take(f[c], u[c], h[c], x, neighbour, s[ROWS], log_channels, P, found, work)
+        take(f[c], u[c], h[c], x, f[(c + 1) % channels], channels > 1, s[ROWS], log_channels, P, found, work)
         watch_value(f[c], h[c], x)
         if int(h[c, COUNT]) & (BASE - 1) == 0:
             watch_block(f[c])
             h[c, PENDING] = max(found[0], h[c, PENDING] - _FADING)
         evidence[c] = max(found[3], 0.0)
+        if found[4] > P[MOVE_EVIDENCE]:
+            outlook.moved(state.k[c], s[ROWS], int(found[5]), found[6] > 0.0)
         if found[0] > max(best[0], 0.0):
             best[0], best[1], best[2], best[3] = found[0], found[1], found[2], c
-
-
-@njit(cache=True, nogil=True)
-def look_ahead(state) -> None:
-    s = state.s
-    s[NEXT] = s[REGIME]
-    s[CONFIDENCE] = ((s[ROWS] + 300.0) / (s[ROWS] + 360.0)) ** (0.5 * s[REGIME] + 0.7)
 
 
 @njit(cache=True, nogil=True)
@@ -159,6 +155,7 @@ def _begin(state: State, best, evidence, shift) -> None:
     age = int(max(1.0, min(float(age), s[ROWS] - s[ONSET_ROW] - 1.0)))
     s[ONSET_ROW] = s[ROWS] - age
     s[REPORTED_ROW] = s[ROWS] - 1.0
+    outlook.reported(state.o, s[ONSET_ROW])
     naming.shifted(state, age, kind, evidence)
     for c in range(h.shape[0]):
         restart(f[c], u[c], h[c], age, level, kind)
@@ -182,7 +179,7 @@ def advance(state: State, X, P, regime, next_regime, confidence, label, shifts, 
     Returns: the number of shifts.
     """
     channels = X.shape[1]
-    found, best = np.zeros(4), np.zeros(4)
+    found, best = np.zeros(7), np.zeros(4)
     work, evidence = np.zeros(FEATURES), np.zeros(channels)
     spare = np.zeros(SHIFT)
     count = 0
@@ -194,16 +191,17 @@ def advance(state: State, X, P, regime, next_regime, confidence, label, shifts, 
         if best[3] >= 0.0:
             _begin(state, best, evidence, record)
             record[AT] = i
-        named = s[NAMED]
-        naming.name(state)
-        if best[3] >= 0.0:
-            record[ENTERED], record[KNOWN] = s[REGIME], s[REGIME] <= named
-            if count < shifts.shape[0]:
-                evidences[count] = evidence
-            count += 1
         if int(s[ROWS]) & (BASE - 1) == 0 or best[3] >= 0.0 or s[ROWS] <= 1.0:
+            named = s[NAMED]
+            naming.name(state)
+            s[NEXT] = s[REGIME]
             s[LABEL] = _label(state)
-            look_ahead(state)
+            outlook.look_ahead(s, state.o, state.k, P)
+            if best[3] >= 0.0:
+                record[ENTERED], record[KNOWN] = s[REGIME], s[REGIME] <= named
+                if count < shifts.shape[0]:
+                    evidences[count] = evidence
+                count += 1
         regime[i] = s[REGIME]
         next_regime[i] = s[NEXT]
         confidence[i] = s[CONFIDENCE]

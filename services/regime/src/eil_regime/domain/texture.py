@@ -48,11 +48,11 @@ def _add(f: NDArray[np.float32], at: int, place: int, difference: float, seen: i
 
 @njit(cache=True, nogil=True)
 def add_features(
-    f: NDArray[np.float32], n: int, x: float, neighbour: NDArray[np.float32], P: NDArray[np.float64]
+    f: NDArray[np.float32], n: int, x: float, neighbour: NDArray[np.float32], coupled: bool, P: NDArray[np.float64]
 ) -> None:
     """Add the features of value `x`, the n-th (from 0) of its channel, to the block being filled.
 
-    `neighbour` (2,) holds the normalised differences of the next channel; zeros if there is none.
+    `neighbour` is the state of the next channel; without one (not `coupled`) the couplings stay at one half.
     """
     at = FEATURE_SUMS
     for place in range(FIRST_LAGS):
@@ -78,6 +78,9 @@ def add_features(
             f[at] += 0.5
             f[at + 1] += 0.5
         at += 2
-    f[at] += _unit(0.5 + 0.5 * f[NORMALISED] * neighbour[0])
-    f[at + 1] += _unit(0.5 + 0.5 * f[NORMALISED + 1] * neighbour[1])
+    fast, slow = 0.0, 0.0
+    if coupled:
+        fast, slow = f[NORMALISED] * neighbour[NORMALISED], f[NORMALISED + 1] * neighbour[NORMALISED + 1]
+    f[at] += _unit(0.5 + 0.5 * fast)
+    f[at + 1] += _unit(0.5 + 0.5 * slow)
     f[VALUES + (n & (HISTORY - 1))] = x
