@@ -22,12 +22,12 @@ _QUANTUM = 1e-6  # variance of a feature kept in one byte, about
 
 
 @njit(cache=True, nogil=True)
-def _block_split(f, level, first, last, low, high) -> int:
-    """Best split s in [first, last] of block means: blocks [low', s) are newer than [s, high')."""
+def _block_split(f, level, first, last, known, span) -> int:
+    """Best split s in [first, last] of the newest `known` block means: up to `span` blocks newer than s against as many older."""
     at = BLOCKS + level * RING
     best, split = -1.0, first
     for s in range(first, last + 1):
-        newest, oldest = max(low, s - WINDOW), min(high, s + WINDOW)
+        newest, oldest = max(0, s - span), min(known, s + span)
         newer, older = 0.0, 0.0
         for r in range(newest, s):
             newer += f[at + r]
@@ -43,25 +43,15 @@ def _block_split(f, level, first, last, low, high) -> int:
 @njit(cache=True, nogil=True)
 def step_age(f, h, level) -> int:
     """Values since a shift of level, found at `level`."""
-    at = BLOCKS + level * RING
-    best, split = -1.0, WINDOW
-    for s in range(1, 2 * WINDOW):
-        newer, older = 0.0, 0.0
-        for r in range(s):
-            newer += f[at + r]
-        for r in range(s, 2 * WINDOW):
-            older += f[at + r]
-        gain = s * (2 * WINDOW - s) * (newer / s - older / (2 * WINDOW - s)) ** 2
-        if gain > best:
-            best, split = gain, s
-    age = split * (BASE << level)
+    both = 2 * WINDOW
+    age = _block_split(f, level, 1, both - 1, both, both) * (BASE << level)
     while level > 0:
         level -= 1
         block = BASE << level
         place = age // block
         if place + 3 > RING - 1:
             return age
-        age = _block_split(f, level, max(1, place - 2), place + 2, 0, RING) * block
+        age = _block_split(f, level, max(1, place - 2), place + 2, RING, WINDOW) * block
     return _value_split(f, int(h[COUNT]), age)
 
 
