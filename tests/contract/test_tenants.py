@@ -196,10 +196,10 @@ def test_beta_learns_nothing_and_changes_nothing(world, path):
 def _settled(world: World) -> dict[str, str]:
     """Alpha's view, once the Atlas has followed and nothing moves by itself."""
     seen = world.snapshot()
-    for _ in range(40):
+    for _ in range(200):
         time.sleep(0.05)
         again = world.snapshot()
-        if again == seen:
+        if again == seen and "states {" in seen["/eil.atlas.v1.AtlasService/ListStates"]:
             return seen
         seen = again
     raise AssertionError("alpha's world does not come to rest")
