@@ -80,7 +80,7 @@ TOOLS: tuple[Tool, ...] = (
         "Energy state and regime",
         "The present state of one source (a server, rack or plant that sends telemetry) or of all. total_energy [J] and entropy [J/K] "
         "are over the last window_s seconds, of which covered_s were measured; power [W], temperature [°C]. The regime is stable, "
-        "drifting, transition or critical; confidence (0-1) is the probability that next_likely comes true. Fields named in "
+        "drifting, transition or critical; confidence (0-1) is the probability that it is in next_regime_id 60 samples on. Fields named in "
         "`missing` were never sent: their 0 means nothing.",
         "regime",
         "GetStatus",
