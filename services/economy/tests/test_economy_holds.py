@@ -1,11 +1,9 @@
 """Reservations: what they set aside, that they end once, and compute leases as their first use."""
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from eil_economy.domain.audit import audit
 from eil_economy.domain.book import find_resolution
 from eil_economy.domain.errors import (
     AlreadyPosted,
@@ -27,25 +25,11 @@ from eil_economy.domain.ledger import mint, transfer
 from eil_economy.domain.policies import STARTING_GRANT, MintPolicy
 from eil_economy.domain.records import Balance, Instruction
 from eil_economy.domain.reports import balances, supply
-from eil_economy.domain.schema import SCHEMA
 from eil_economy.domain.tokens import ISSUANCE, MAX_AMOUNT_U, METERING, TREASURY
 
 HOUR_US = 3_600 * 10**6
 HOLD = Instruction("r1", "alice", "bob", "CEU", 600, "deposit")
 BONUS = Instruction.minting("bonus", "alice", "PFT", 900, "savings", "pred_1")
-
-
-@pytest.fixture
-def conn() -> Iterator[sqlite3.Connection]:
-    conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.execute("PRAGMA foreign_keys = ON")
-    conn.executescript(SCHEMA)
-    conn.execute("BEGIN IMMEDIATE")
-    mint(conn, "acme", "m1", "alice", "CEU", 1000, "top-up", 0)
-    yield conn
-    conn.execute("COMMIT")
-    assert audit(conn).mismatches == ()
-    conn.close()
 
 
 def account(conn: sqlite3.Connection, owner: str, token: str = "CEU", tenant: str = "acme") -> Balance:

@@ -12,11 +12,11 @@ from eil_mesh.store import Tx
 
 from eil_regime import physics, samples, segments, sources
 from eil_regime.batch import Batch
-from eil_regime.domain.bounds import AMBIENT, BOUNDS, POWER, TEMPERATURE, UTILISATION
+from eil_regime.domain.bounds import BOUNDS, TEMPERATURE
 from eil_regime.domain.detector import Detector
 from eil_regime.domain.evidence import PhysicsEvidence
 from eil_regime.domain.fusion import fuse
-from eil_regime.domain.measurement import Series, measure
+from eil_regime.domain.measurement import MEASURED, Series, measure
 from eil_regime.domain.physics_branch import PhysicsBranch
 from eil_regime.domain.verdict import Shift, Verdict
 from eil_regime.fresh import Fresh, fresh_of
@@ -26,7 +26,6 @@ from eil_regime.sources import Source
 
 TELEMETRY_TOPIC = "eil.sense.telemetry"
 SHIFTS_TOPIC = "eil.regime.shifts"
-STATE_CHANNELS = (POWER, TEMPERATURE, AMBIENT, UTILISATION)
 REMEMBERED_SOURCES = 4096
 REMEMBERED_SAMPLES = 1024
 """Newest samples of a source kept in memory; where the window holds more, it is read from the segments."""
@@ -145,9 +144,9 @@ class Ingest:
         source.clock_us = max(before_us or 0, int(batch.times_us[-1]))
         start_us = source.clock_us - round(self._limits.window_s * MICROSECONDS)
         if live.recent is not None and before_us is not None and batch.times_us[0] > before_us:
-            recent = samples.extended(live.recent, batch, STATE_CHANNELS, start_us)
+            recent = samples.extended(live.recent, batch, MEASURED, start_us)
         else:
-            recent = samples.window(tx.conn, source, STATE_CHANNELS, start_us, source.clock_us).series
+            recent = samples.window(tx.conn, source, MEASURED, start_us, source.clock_us).series
         live.recent = recent if sum(series.time_s.size for series in recent.values()) <= REMEMBERED_SAMPLES else None
         return recent
 

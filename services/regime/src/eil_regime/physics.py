@@ -9,14 +9,13 @@ from eil_mesh.clock import MICROSECONDS
 from numpy.typing import NDArray
 
 from eil_regime import samples
-from eil_regime.domain.bounds import AMBIENT, POWER, TEMPERATURE, UTILISATION
-from eil_regime.domain.measurement import measure
+from eil_regime.domain.bounds import POWER, UTILISATION
+from eil_regime.domain.measurement import MEASURED, measure
 from eil_regime.domain.physics_branch import MAX_CHANNELS, Block, PhysicsBranch
 from eil_regime.sources import Source
 
 MOST_WINDOWS = 16
 """Newest windows of a batch that are looked at, so that a backfill does not keep others waiting."""
-MEASURED = (POWER, TEMPERATURE, AMBIENT, UTILISATION)
 
 
 def closed(times_us: NDArray[np.int64], before_us: int | None, clock_us: int, window_us: int) -> Sequence[int]:

@@ -14,8 +14,8 @@ from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Store, Tx
 
 from eil_regime import batch, samples, sources
-from eil_regime.domain.measurement import DEFAULT_U, measure
-from eil_regime.ingest import STATE_CHANNELS, Ingest, Outcome
+from eil_regime.domain.measurement import DEFAULT_U, MEASURED, measure
+from eil_regime.ingest import Ingest, Outcome
 from eil_regime.refusals import Refusal
 
 MAX_WINDOW_S = 31 * 86400.0
@@ -160,7 +160,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
     def _measured(
         self, conn: sqlite3.Connection, source: sources.Source, start_us: int, end_us: int, after_us: int
     ) -> regime_pb2.MeasureResponse:
-        window = samples.window(conn, source, STATE_CHANNELS, start_us, end_us, received_after_us=after_us)
+        window = samples.window(conn, source, MEASURED, start_us, end_us, received_after_us=after_us)
         clock_us = source.clock_us or 0
         response = regime_pb2.MeasureResponse(
             window_s=(end_us - start_us) / MICROSECONDS,

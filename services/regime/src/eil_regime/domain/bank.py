@@ -1,4 +1,4 @@
-"""Many streams of the same shape at once: three arrays in memory, one compiled loop, no Python per stream."""
+"""Many streams of the same shape at once: flat arrays in memory, one compiled loop, no Python per stream."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 class DetectorConfig:
     """Evidence is in nats; "values" are samples of a channel; a window of L values is compared every L/4.
 
-    Raises ValueError when a field lies outside the range in which the statistics mean anything.
+    Raises ValueError when a field is not finite.
     """
 
     step_evidence: float = 3.45

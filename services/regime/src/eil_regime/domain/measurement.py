@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from eil_regime.domain.bounds import ABSOLUTE_ZERO_C, AMBIENT, POWER, TEMPERATURE, UTILISATION
 
+MEASURED = (POWER, TEMPERATURE, AMBIENT, UTILISATION)
+"""Channels that energy and the checks of the physics are measured from."""
 AMBIENT_SENSOR_U_K = 0.5
 IDLE_SHARE = 0.5
 """Idle power as a share of the nameplate in modelled power: typical of servers (SPECpower 40–60 %)."""

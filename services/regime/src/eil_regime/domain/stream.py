@@ -173,8 +173,8 @@ def advance(state: State, X, P, regime, next_regime, confidence, label, shifts, 
         X: (n, C) values, NaN where missing.
         P: settings (config.py).
         regime, next_regime, confidence, label: (n,) out, per row.
-        shifts: (m, SHIFT) out, records of shifts; `evidences`: (m, C) out, evidence by channel beyond the threshold [nat]. Beyond m
-            shifts no more are written; they are counted.
+        shifts: (m, SHIFT) out, records of shifts; `evidences`: (m, C) out, all evidence by channel [nat]. Beyond m shifts no more are
+            written; they are counted.
 
     Returns: the number of shifts.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from .layout import BASE, BLOCKS, COUNT, HIGHEST, LEANING, LEVEL_FAST, LOWEST, MOMENTS, OUTSIDE
+from .layout import BASE, BLOCKS, COUNT, HIGHEST, LEANING, LEVEL_FAST, LOWEST, MOMENTS, ORIGIN, OUTSIDE
 
 QUIET, LEANS, SLOWS, STANDS_OUT = 0, 1, 2, 3
 """What a channel shows, worst last."""
@@ -25,7 +25,7 @@ _STEADY = 0.98
 @njit(cache=True, nogil=True)
 def watch_value(f, h, x) -> None:
     """Follow the range of a channel; to be called after the value was taken."""
-    x -= h[0]
+    x -= h[ORIGIN]
     n = h[COUNT]
     if n <= 1.0:
         f[LOWEST] = x
