@@ -122,8 +122,10 @@ def test_a_behaviour_that_returns_gets_its_id_back() -> None:
     levels = np.repeat([0.0, 6.0, 0.0, -6.0, 6.0, 0.0], 400)
     verdicts = feed(Detector(), column(levels + rng.standard_normal(levels.size)))
     ids = [verdicts[400 * k + 390].regime_id for k in range(6)]
-    assert ids == ["r1", "r2", "r1", "r3", "r2", "r1"]
-    assert [v.shift.to_regime for v in shifts(verdicts) if v.shift] == [None, "r1", None, "r2", "r1"]
+    usual, high, _, low, _, _ = ids
+    assert ids == [usual, high, usual, low, high, usual]
+    assert len({usual, high, low}) == 3
+    assert [v.shift.to_regime for v in shifts(verdicts) if v.shift] == [None, usual, None, high, usual]
 
 
 def test_transition_lasts_while_the_new_regime_settles() -> None:

@@ -81,6 +81,6 @@ def _advance_all(states, first, X, P, trace, shifts, counts) -> None:
     evidences = np.empty((shifts.shape[1], X.shape[2]))
     for i in range(X.shape[0]):
         j = first + i
-        f, u, h, s, m, w, r, c, o, k = states
-        state = State(f[j], u[j], h[j], s[j], m[j], w[j], r[j], c[j], o[j], k[j])
+        f, u, h, s, m, w, r, c, o, e = states
+        state = State(f[j], u[j], h[j], s[j], m[j], w[j], r[j], c[j], o[j], e[j])
         counts[i] = advance(state, X[i], P, trace[0][i], trace[1][i], trace[2][i], trace[3][i], shifts[i], evidences)

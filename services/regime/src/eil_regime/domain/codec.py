@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MAGIC = b"EILR"
-VERSION = 2
+VERSION = 3
 _HEAD = struct.Struct("<4sBI")
 _FOREIGN = "bytes are no detector state of this version: start the source afresh"
 _TRUNCATED = "detector state is truncated: restore an older copy or start the source afresh"

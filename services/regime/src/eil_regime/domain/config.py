@@ -64,28 +64,32 @@ class DetectorConfig:
     """Steepness of the soft count."""
     scale_memory: float = 2300.0
     """Values over which the usual size of differences is averaged."""
-    move_evidence: float = 2.8
-    """Evidence for a step, the prior left out, that counts as a move of a channel, reported or not."""
-    base_own: float = 0.287
+    base_own: float = 0.469
     """Rows within a horizon before a reported onset count so much towards the base rate of change."""
-    base_prior_shifts: float = 0.96
+    base_prior_shifts: float = 1.278
     """Shifts that a source is assumed to have shown before its first row ..."""
-    base_prior_rows: float = 113.0
+    base_prior_rows: float = 96.4
     """... in so many rows ..."""
-    established_rows: float = 178.0
+    established_rows: float = 187.0
     """... once about this many rows were seen: a regime has first to be established."""
-    base_slope: float = 1.01
-    """Recalibration of the base rate's logit."""
-    base_at: float = 0.214
-    """... its offset."""
-    base_recent: float = 0.08
-    """... and its tilt by the recent rate."""
-    regular_weight: float = 1.3
-    """Weight of a regular excursion, by ..."""
-    regular_power: float = 1.6
-    """... this power of the belief in it."""
-    regular_share: float = 0.92
-    """Share of regular excursions that end as expected."""
+    base_at: float = -0.267
+    """Recalibration of the base rate's logit, ..."""
+    base_age: float = 0.325
+    """... its slope by the log of the regime's age over the usual age at a change, ..."""
+    base_fresh: float = 2.0
+    """... and what a new regime adds, fading: changes come in clusters."""
+    episode_width: float = 0.06
+    """Log durations of episodes are told apart to this width: the scale of the kernel that stands for one."""
+    episode_prior: float = 0.51
+    """Episodes that the base rate is worth."""
+    episode_kind: float = 0.12
+    """What another regime's episode of the same kind (level or departure) is worth."""
+    episode_level: float = 0.154
+    """Trust in the episodes of a level before they have proved regular; in those of departures it is 1."""
+    episode_late: float = 26.0
+    """Rows by which people place the end of a departure later than the first sign of it."""
+    episode_ended: float = 0.72
+    """Probability that they do, of a departure that ended like earlier ones."""
 
     def __post_init__(self) -> None:
         wrong = [field.name for field in fields(self) if not math.isfinite(getattr(self, field.name))]
@@ -122,14 +126,16 @@ USUAL_TEXTURE_FADING = _PLACES["usual_texture_fading"]
 RAMP_AT = _PLACES["ramp_at"]
 RAMP_GAIN = _PLACES["ramp_gain"]
 SCALE_MEMORY = _PLACES["scale_memory"]
-MOVE_EVIDENCE = _PLACES["move_evidence"]
 BASE_OWN = _PLACES["base_own"]
 BASE_PRIOR_SHIFTS = _PLACES["base_prior_shifts"]
 BASE_PRIOR_ROWS = _PLACES["base_prior_rows"]
 ESTABLISHED_ROWS = _PLACES["established_rows"]
-BASE_SLOPE = _PLACES["base_slope"]
 BASE_AT = _PLACES["base_at"]
-BASE_RECENT = _PLACES["base_recent"]
-REGULAR_WEIGHT = _PLACES["regular_weight"]
-REGULAR_POWER = _PLACES["regular_power"]
-REGULAR_SHARE = _PLACES["regular_share"]
+BASE_AGE = _PLACES["base_age"]
+BASE_FRESH = _PLACES["base_fresh"]
+EPISODE_WIDTH = _PLACES["episode_width"]
+EPISODE_PRIOR = _PLACES["episode_prior"]
+EPISODE_KIND = _PLACES["episode_kind"]
+EPISODE_LEVEL = _PLACES["episode_level"]
+EPISODE_LATE = _PLACES["episode_late"]
+EPISODE_ENDED = _PLACES["episode_ended"]

@@ -72,7 +72,7 @@ _LEANING_FADING = 0.125
 
 @njit(cache=True, nogil=True)
 def _step_evidence(f, level, length, rows, log_channels, P):
-    """Evidence that the newest window has another level than the one before: beyond the threshold, and in all; and the difference."""
+    """Evidence that the newest window has another level than the one before: beyond the threshold, and in all."""
     at = BLOCKS + level * RING
     left = 0.25 * (f[at + 4] + f[at + 5] + f[at + 6] + f[at + 7])
     a, b, c, d = f[at] - left, f[at + 1] - left, f[at + 2] - left, f[at + 3] - left
@@ -111,7 +111,7 @@ def _step_evidence(f, level, length, rows, log_channels, P):
     f[SPREAD + level] = spread + (winsorised - spread) / compared
     if level == LEANING_LEVEL:
         f[LEANING] += (np.sign(difference) - f[LEANING]) * _LEANING_FADING
-    return evidence, plain_evidence, difference
+    return evidence, plain_evidence
 
 
 @njit(cache=True, nogil=True)
@@ -190,9 +190,8 @@ def take(f, u, h, x, neighbour, coupled, rows, log_channels, P, found, work) -> 
         rows: rows of the source so far, this one included.
         log_channels: log of the number of channels tested.
         P: settings (config.py).
-        found: (7,) out: evidence beyond the threshold, level, kind and all evidence of the strongest comparison that this value
-            completes (level −1 and evidence −inf if it completes none); then all evidence, level and difference of the strongest
-            for a step (0 if there is none).
+        found: (4,) out: evidence beyond the threshold, level, kind and all evidence of the strongest comparison that this value
+            completes (level −1 and evidence −inf if it completes none).
         work: (FEATURES,) scratch.
     """
     n = int(h[COUNT])
@@ -204,7 +203,7 @@ def take(f, u, h, x, neighbour, coupled, rows, log_channels, P, found, work) -> 
     n += 1
     h[COUNT] = n
     h[FEATURED] += 1.0
-    found[0], found[1], found[2], found[3], found[4] = -np.inf, -1.0, 0.0, 0.0, 0.0
+    found[0], found[1], found[2], found[3] = -np.inf, -1.0, 0.0, 0.0
     if n & (BASE - 1):
         return
     mean = f[SUM] / BASE
@@ -222,11 +221,9 @@ def take(f, u, h, x, neighbour, coupled, rows, log_channels, P, found, work) -> 
             f[i] = f[i - 1]
         f[at] = mean
         if n - 2 * length >= onset:
-            evidence, plain, difference = _step_evidence(f, level, length, rows, log_channels, P)
+            evidence, plain = _step_evidence(f, level, length, rows, log_channels, P)
             if evidence > found[0]:
                 found[0], found[1], found[2], found[3] = evidence, level, STEP, plain
-            if plain > found[4]:
-                found[4], found[5], found[6] = plain, level, difference
         scale = level - TEXTURE_BASE
         if 0 <= scale < TEXTURE_LEVELS:
             _push_texture(f, u, scale)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import codec
-from .config import STEP_EVIDENCE, STEP_PRIOR, TEXTURE_EVIDENCE, TEXTURE_PRIOR, DetectorConfig
+from .config import DetectorConfig
 from .contrast import STEP
 from .gaps import find_gaps
-from .layout import ABSENT, BASE, CONFIDENCE, LABEL, MISSING, NEXT, PENDING, REGIME, REPORTED_ROW, ROWS, WINDOW
+from .layout import ABSENT, BASE, CONFIDENCE, LABEL, MISSING, NEXT, PENDING, REGIME, REPORTED_ROW, ROWS
 from .stream import (
     AGE,
     AT,
@@ -24,8 +24,8 @@ from .stream import (
     KIND,
     KNOWN,
     LEFT,
-    LEVEL,
     SHIFT,
+    TRIGGER,
     State,
     advance,
     bridge,
@@ -153,29 +153,20 @@ class Detector:
         regime, ahead, confidence, label = (column[start:stop] for column in trace)
         count = advance(self._state, rows, self._settings, regime, ahead, confidence, label, records, evidences)
         return [
-            self._shift(
-                times_s[start + int(record[AT])],
-                record,
-                evidence,
-                self._state.s[ROWS] - (stop - start) + record[AT] + 1,
-            )
+            self._shift(times_s[start + int(record[AT])], record, evidence)
             for record, evidence in zip(records[:count], evidences[:count], strict=True)
         ]
 
-    def _shift(
-        self, detected_s: float, record: NDArray[np.float64], evidence: NDArray[np.float64], rows: float
-    ) -> Shift:
-        step = record[KIND] == STEP
-        threshold = self._settings[STEP_EVIDENCE if step else TEXTURE_EVIDENCE]
-        prior = self._settings[STEP_PRIOR if step else TEXTURE_PRIOR]
-        threshold += prior * math.log(rows / (WINDOW * BASE * 2.0 ** record[LEVEL]))
+    def _shift(self, detected_s: float, record: NDArray[np.float64], evidence: NDArray[np.float64]) -> Shift:
         period_s = self._timing[_PERIOD]
         age_s = (record[AGE] - 1.0) * (period_s if math.isfinite(period_s) else 0.0)
         order = np.argsort(-evidence, kind="stable")
         least = _PART * evidence.max()
         channels = tuple(self._names[place] for place in order if evidence[place] >= least)
         entered = _name(record[ENTERED])
-        statistic = float(record[EVIDENCE] + threshold)
+        what = "level" if record[KIND] == STEP else "texture"
+        statistic = float(evidence[int(record[TRIGGER])])
+        threshold = statistic - float(record[EVIDENCE])
         return Shift(
             at_s=float(detected_s - age_s),
             detected_s=float(detected_s),
@@ -183,9 +174,9 @@ class Detector:
             to_regime=entered if record[KNOWN] else None,
             channels=channels,
             statistic=statistic,
-            threshold=float(threshold),
+            threshold=threshold,
             reason=(
-                f"The {'level' if step else 'texture'} of {', '.join(channels)} changed {age_s:g} s ago (evidence {statistic:.1f} nat, "
+                f"The {what} of {', '.join(channels)} changed {age_s:g} s ago (evidence {statistic:.1f} nat, "
                 f"needed {threshold:.1f}); it {f'looks like {entered} again' if record[KNOWN] else 'has not looked so before'}."
             ),
         )

@@ -3,9 +3,11 @@
 Coarse: a jump that is large for its channel closes the stretch; the new stretch is compared with the levels known, and takes the
 name of the nearest within reach or a new one. A channel counts by its share, the energy of its jumps over that of its differences
 from stretch to stretch: one that wanders (a temperature) tells regimes apart less than one that jumps (a switch). Near-duplicates
-merge; of MODELS models the lightest is forgotten. Fine: at every level each channel has a home, the level it is mostly at (a vote of
-two candidates), and a trusted channel (often at home) that departs from it gives the source another name, by direction.
-Everything is measured in the channel's own typical steps, so that no unit matters.
+merge; of MODELS models the lightest is forgotten. Fine: at every level each channel has a home, the mean of its smoothed values that
+lie within its width, where the width is what holds HELD of them: an online shorth, blind to how far the others are away. A channel
+whose root mean square distance from home is several widths has a tight core and far departures, and may be trusted: when it departs
+it gives the source another name, by direction. A channel that wanders (about 2 widths; normal noise has 1.5 of its half-width) may not.
+Everything is measured in the channel's own widths and scales, so that no unit matters.
 """
 
 from __future__ import annotations
@@ -14,26 +16,31 @@ import numpy as np
 from numba import njit
 
 from .contrast import STEP
-from .layout import BASE, BLOCKS, COUNT, LEVELS, NAMED, ONSET, ORIGIN, REGIME, RING, ROWS
+from .layout import BASE, BLOCKS, COUNT, LEVELS, NAMED, ONSET, ORIGIN, REGIME, RING
 
 MODELS = 9
 
 # m: float32, per channel
 (MEAN, VARIANCE, SMOOTH, STRETCH, STRETCH_ROWS, JUMPS, DIFFERENCES, SQUARES, SIZES, SCALE, SHARE, REACH) = range(12)
-(STEPS, STEP_SIZE, NEAR, AWAY) = range(12, 16)
-LEVEL = 16
+AWAY = 12
+"""Direction of the present departure: −1, 1, or 0 at home."""
+LEVEL = 13
 HOME = LEVEL + MODELS
-RIVAL = HOME + MODELS
-FLOATS = RIVAL + MODELS
+WIDTH = HOME + MODELS
+OFF = WIDTH + MODELS
+"""Mean square distance from home, at most FAR widths each."""
+FLOATS = OFF + MODELS
 # w: uint16, per channel
-HOME_LOOKS, RIVAL_LOOKS, BELOW, ABOVE = 0, MODELS, 2 * MODELS, 3 * MODELS
-WORDS = 4 * MODELS
+BELOW, ABOVE = 0, MODELS
+"""Names of the departures from each level, down and up (0: none yet)."""
+WORDS = 2 * MODELS
 # r: float32, per model, and beside them the source's own
 WEIGHT, STOOD, NAME = range(3)
 """Rows learnt from (0: free), looks as the present one, name at home."""
 # c: float64, of the source
-CURRENT, PROVISIONAL, SINCE, STEP_SHIFTS, TEXTURE_SHIFTS = range(5)
-COUNTERS = 5
+CURRENT, PROVISIONAL, SINCE, STEP_SHIFTS, TEXTURE_SHIFTS, DEPARTED = range(6)
+"""Present model; whether it may yet prove a known one; rows since it began; shifts by kind; whether the present name is a departure's."""
+COUNTERS = 6
 
 _LARGE = 0.6  # a jump beyond this many scales opens another level
 _NEAR_LEVEL, _NEAR_JUMP = 0.5, 0.2  # reach of a known level: of the scale, and of the jump just made
@@ -42,18 +49,17 @@ _CLEAR = 3.0  # nats of evidence that make a channel's part in a shift
 _PART = 0.3  # ... and share of the strongest
 _SPREAD = 1.1  # scale in standard deviations of all that was seen
 _LEAST_SHARE = 0.5
-_DEPARTS, _RETURNS = 0.4, 0.3  # of the typical step
-_AT_HOME, _NEAR_HOME = 0.2, 0.25
-_TRUSTED, _RELATIVE_TRUST = 0.4, 0.3
-_SMOOTHING = 0.06
+_DEPARTS, _RETURNS = 3.0, 1.8  # widths from home
+_TRUSTED, _RELATIVE_TRUST = 4.0, 0.6  # root mean square distance from home in widths; and of the most trusted channel's
+_HELD = 0.45  # share of the looks within a width of home
+_WIDENING = 6.0
+_FAR = 16.0  # widths beyond which a look counts no further
+_OLDEST = 2000.0  # looks
+_SMOOTHING = 0.16
 _HEAVIEST = 4000.0
-_LONGEST = 1000.0  # looks
 _FORGETTING = 0.99
-_STEP_MEMORY = 20.0
 _HISTORY = 131072.0
-_LEARNING = 75.0  # looks
-_YOUNG = 12.0  # looks
-_TRUST_PRIOR = 25.0  # looks
+_YOUNG = 16.0  # looks
 _NAMES = 65535.0
 _LEAST = 1e-30  # a channel that never moved has no scale
 
@@ -152,9 +158,6 @@ def shifted(state, age, kind, evidence) -> None:
             m[c, SQUARES] = m[c, SQUARES] * _FORGETTING + jump * jump
             m[c, SIZES] = m[c, SIZES] * _FORGETTING + jump
             _rescale(m, c)
-            if not (large or texture):
-                m[c, STEPS] += 1.0
-                m[c, STEP_SIZE] += (jump - m[c, STEP_SIZE]) / min(m[c, STEPS], _STEP_MEMORY)
         if not (large or texture) and evidence[c] > _CLEAR and evidence[c] >= _PART * strongest:
             m[c, SMOOTH] = sides[c, 0]
     if large or texture:
@@ -212,8 +215,8 @@ def _open(state, age, sides, large) -> None:
     for c in range(m.shape[0]):
         m[c, SMOOTH], m[c, AWAY] = sides[c, 0], 0.0
         if r[found, STOOD] == 0.0:
-            m[c, HOME + found] = m[c, RIVAL + found] = sides[c, 0]
-            w[c, HOME_LOOKS + found] = w[c, RIVAL_LOOKS + found] = 0
+            m[c, HOME + found] = sides[c, 0]
+            m[c, WIDTH + found] = m[c, OFF + found] = 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -236,8 +239,8 @@ def _merge(m, w, r, current) -> int:
                 level = m[c, LEVEL + a] * r[a, WEIGHT] + m[c, LEVEL + b] * r[b, WEIGHT]
                 m[c, LEVEL + a] = level / total
                 if r[a, STOOD] == 0.0:
-                    m[c, HOME + a], m[c, RIVAL + a] = m[c, HOME + b], m[c, RIVAL + b]
-                    w[c, HOME_LOOKS + a], w[c, RIVAL_LOOKS + a] = w[c, HOME_LOOKS + b], w[c, RIVAL_LOOKS + b]
+                    for part in (HOME, WIDTH, OFF):
+                        m[c, part + a] = m[c, part + b]
             if r[a, STOOD] == 0.0:
                 r[a, STOOD] = r[b, STOOD]
             r[a, WEIGHT], r[b, WEIGHT] = min(total, _HEAVIEST), 0.0
@@ -263,64 +266,52 @@ def _reconsider(state) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _home(m, w, c, k, stood) -> float:
-    """Follow the home of a channel at the present level; how far it is from there."""
-    y, step = m[c, SMOOTH], m[c, STEP_SIZE]
-    off = y - m[c, HOME + k]
-    if m[c, STEPS] < 1.0:
-        m[c, HOME + k] += off / min(stood, _LEARNING)
-        w[c, HOME_LOOKS + k] = min(w[c, HOME_LOOKS + k] + 1, 65535)
-        return off
-    if abs(off) < _NEAR_HOME * step:
-        m[c, NEAR] += 1.0
-    if abs(off) <= _AT_HOME * step:
-        w[c, HOME_LOOKS + k] = min(w[c, HOME_LOOKS + k] + 1, 65535)
-        m[c, HOME + k] += off / min(float(w[c, HOME_LOOKS + k]), _LONGEST)
-    elif abs(y - m[c, RIVAL + k]) <= _AT_HOME * step:
-        w[c, RIVAL_LOOKS + k] = min(w[c, RIVAL_LOOKS + k] + 1, 65535)
-        m[c, RIVAL + k] += (y - m[c, RIVAL + k]) / min(float(w[c, RIVAL_LOOKS + k]), _LONGEST)
-        if w[c, RIVAL_LOOKS + k] > w[c, HOME_LOOKS + k]:  # the rival has been home for longer
-            rows, level = w[c, HOME_LOOKS + k], m[c, HOME + k]
-            w[c, HOME_LOOKS + k], m[c, HOME + k] = w[c, RIVAL_LOOKS + k], m[c, RIVAL + k]
-            w[c, RIVAL_LOOKS + k], m[c, RIVAL + k] = rows, level
-            m[c, AWAY] = 0.0
-            off = y - m[c, HOME + k]
-    elif w[c, RIVAL_LOOKS + k] > 1:
-        w[c, RIVAL_LOOKS + k] -= 1
-    else:
-        m[c, RIVAL + k], w[c, RIVAL_LOOKS + k] = y, 1
-    return off
+def _follow_home(m, c, k, looks) -> float:
+    """Follow home and width of a channel at level k; how far to trust it: root mean square distance from home in widths."""
+    share = max(1.0 / (looks + 1.0), 1.0 / _OLDEST)
+    off = m[c, SMOOTH] - m[c, HOME + k]
+    distance, width = abs(off), m[c, WIDTH + k]
+    if looks <= 2.0 or width <= 0.0:
+        width = max(width, distance)
+    width *= np.exp(_WIDENING * share * (_HELD if distance > width else _HELD - 1.0))
+    m[c, WIDTH + k] = width
+    if distance <= width:
+        m[c, HOME + k] += 2.0 * share * off
+    m[c, OFF + k] += share * (min(distance, _FAR * width) ** 2 - m[c, OFF + k])
+    return np.sqrt(m[c, OFF + k]) / (width + _LEAST)
 
 
 @njit(cache=True, nogil=True)
-def name(state) -> None:
-    """Look, once in BASE rows and at a shift, which name the regime has: the present level's, or that of the strongest departure."""
+def name(state, trust) -> None:
+    """Look, once in BASE rows and at a shift, which name the regime has: the present level's, or that of the strongest departure.
+
+    Args:
+        trust: (C,) scratch.
+    """
     m, w, r, c, s = state.m, state.w, state.r, state.c, state.s
     rows = c[SINCE]
     if c[PROVISIONAL] > 0.0 and (rows // BASE == 8.0 or rows // BASE == 16.0 or rows // BASE == 32.0):
         _reconsider(state)
     k = int(c[CURRENT])
     r[k, STOOD] += 1.0
-    seen = s[ROWS] / BASE + _TRUST_PRIOR
     most, who, strongest = 0.0, -1, 0.0
     for i in range(m.shape[0]):
-        most = max(most, m[i, NEAR] / seen)
+        trust[i] = _follow_home(m, i, k, r[k, STOOD])
+        most = max(most, trust[i])
     for i in range(m.shape[0]):
-        trust = m[i, NEAR] / seen
-        off = _home(m, w, i, k, r[k, STOOD])
-        step = m[i, STEP_SIZE]
-        if m[i, STEPS] < 1.0:
-            continue
+        off = m[i, SMOOTH] - m[i, HOME + k]
+        away = abs(off) / (m[i, WIDTH + k] + _LEAST)
         if m[i, AWAY] == 0.0:
-            if abs(off) > _DEPARTS * step:
+            if away > _DEPARTS:
                 m[i, AWAY] = 1.0 if off > 0.0 else -1.0
-        elif abs(off) < _RETURNS * step or (off > 0.0) != (m[i, AWAY] > 0.0):
+        elif away < _RETURNS or (off > 0.0) != (m[i, AWAY] > 0.0):
             m[i, AWAY] = 0.0
-        if m[i, AWAY] != 0.0 and r[k, STOOD] > _YOUNG and trust > max(_TRUSTED, _RELATIVE_TRUST * most):
-            strength = abs(off) / (step + _LEAST) * trust
-            if strength > strongest:
-                strongest, who = strength, i
+        trusted = r[k, STOOD] > _YOUNG and trust[i] > max(_TRUSTED, _RELATIVE_TRUST * most)
+        if m[i, AWAY] != 0.0 and trusted and away > strongest:
+            strongest, who = away, i
+    c[DEPARTED] = 0.0
     if who >= 0 and s[NAMED] < _NAMES:
+        c[DEPARTED] = 1.0
         at = (ABOVE if m[who, AWAY] > 0.0 else BELOW) + k
         if w[who, at] == 0:
             s[NAMED] += 1.0

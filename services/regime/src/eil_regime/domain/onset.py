@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from .layout import (
@@ -22,17 +23,16 @@ _QUANTUM = 1e-6  # variance of a feature kept in one byte, about
 
 
 @njit(cache=True, nogil=True)
-def _block_split(f, level, first, last, known, span) -> int:
-    """Best split s in [first, last] of the newest `known` block means: up to `span` blocks newer than s against as many older."""
-    at = BLOCKS + level * RING
-    best, split = -1.0, first
+def _split(means, first, last, known, span, fallback) -> int:
+    """Best split s in [first, last] of the `known` newest, newest first: up to `span` newer than s against as many older."""
+    best, split = -1.0, fallback
     for s in range(first, last + 1):
         newest, oldest = max(0, s - span), min(known, s + span)
         newer, older = 0.0, 0.0
         for r in range(newest, s):
-            newer += f[at + r]
+            newer += means[r]
         for r in range(s, oldest):
-            older += f[at + r]
+            older += means[r]
         a, b = s - newest, oldest - s
         gain = a * b / (a + b) * (newer / a - older / b) ** 2
         if gain > best:
@@ -44,35 +44,22 @@ def _block_split(f, level, first, last, known, span) -> int:
 def step_age(f, h, level) -> int:
     """Values since a shift of level, found at `level`."""
     both = 2 * WINDOW
-    age = _block_split(f, level, 1, both - 1, both, both) * (BASE << level)
+    at = BLOCKS + level * RING
+    age = _split(f[at : at + RING], 1, both - 1, both, both, 1) * (BASE << level)
     while level > 0:
         level -= 1
         block = BASE << level
         place = age // block
         if place + 3 > RING - 1:
             return age
-        age = _block_split(f, level, max(1, place - 2), place + 2, RING, WINDOW) * block
-    return _value_split(f, int(h[COUNT]), age)
-
-
-@njit(cache=True, nogil=True)
-def _value_split(f, n, age) -> int:
-    """As `_block_split`, over single values around `age`."""
-    best, split = -1.0, age
-    for s in range(max(1, age - BASE), min(age + BASE + 1, HISTORY - BASE)):
-        newest, oldest = max(0, s - 2 * BASE), min(HISTORY, s + 2 * BASE)
-        if oldest > n:
-            break
-        newer, older = 0.0, 0.0
-        for r in range(newest, s):
-            newer += f[VALUES + ((n - 1 - r) & (HISTORY - 1))]
-        for r in range(s, oldest):
-            older += f[VALUES + ((n - 1 - r) & (HISTORY - 1))]
-        a, b = s - newest, oldest - s
-        gain = a * b / (a + b) * (newer / a - older / b) ** 2
-        if gain > best:
-            best, split = gain, s
-    return split
+        at = BLOCKS + level * RING
+        age = _split(f[at : at + RING], max(1, place - 2), place + 2, RING, WINDOW, place) * block
+    n = int(h[COUNT])
+    values = np.empty(HISTORY, np.float32)
+    for r in range(HISTORY):
+        values[r] = f[VALUES + ((n - 1 - r) & (HISTORY - 1))]
+    last = HISTORY - BASE - 1 if n >= HISTORY else n - 2 * BASE
+    return _split(values, max(1, age - BASE), min(age + BASE, last), HISTORY, 2 * BASE, age)
 
 
 @njit(cache=True, nogil=True)

@@ -1,9 +1,12 @@
-"""What comes next: how likely the present regime is to end within the horizon.
+"""What comes next, and when: how likely the present regime is to end within the horizon, and which one follows.
 
-Two models are mixed. The base rate is the share of rows that lay within a horizon before a reported onset, shrunk, and starting from
-little: a regime has first to be established. Excursions are semi-Markov: of each channel and direction it is learnt how long the
-channel stays away before it moves back (mean and variance of the log duration), and whether such returns are regular at all: the
-running log odds of Student's t in log time against a memoryless stay. Only kinds of excursion that proved regular have a say.
+Two models are mixed. The **base rate** is the share of rows that lay within a horizon before a reported onset, shrunk, and starting
+from little: a regime has first to be established. It rises with the regime's age over the usual one, and just after a change.
+**Episodes** are a semi-Markov model by example: the newest ones are kept, each a regime's name, how long it stood and what
+followed. Every remembered duration stands for a narrow logistic in log time, and what the episodes of the present regime's name say
+of its end is the share of those not yet over that would end within the horizon; episodes of other regimes of its kind count little,
+and the base rate counts as a fraction of one. So one pump's faults that last 300 rows each are foreseen after three of them, and
+durations without a pattern leave the base rate as it is.
 """
 
 from __future__ import annotations
@@ -12,50 +15,48 @@ import numpy as np
 from numba import njit
 
 from .config import (
+    BASE_AGE,
     BASE_AT,
+    BASE_FRESH,
     BASE_OWN,
     BASE_PRIOR_ROWS,
     BASE_PRIOR_SHIFTS,
-    BASE_RECENT,
-    BASE_SLOPE,
+    EPISODE_ENDED,
+    EPISODE_KIND,
+    EPISODE_LATE,
+    EPISODE_LEVEL,
+    EPISODE_PRIOR,
+    EPISODE_WIDTH,
     ESTABLISHED_ROWS,
-    REGULAR_POWER,
-    REGULAR_SHARE,
-    REGULAR_WEIGHT,
 )
-from .layout import BASE, CONFIDENCE, ROWS, WINDOW
+from .layout import CONFIDENCE, NEXT, ONSET_ROW, REGIME, ROWS
+from .naming import DEPARTED
 
 HORIZON = 60
 """Rows ahead of which the outlook speaks."""
+EPISODES = 32
+"""Newest episodes remembered."""
 
 # o: float64, of the source
-COVERED, RECENT, NEWEST = range(3)
-"""Rows within a horizon before a reported onset; their fading share; the newest onset."""
-COUNTERS = 3
+COVERED, NEWEST, SHIFTS, BEGUN, STANDS, KIND, ENDED, LIKE = range(8)
+"""Rows within a horizon before a reported onset; the newest onset; shifts reported; row at which the present regime's name came up,
+the name and its kind; row at which a departure ended, and how far it ended like earlier ones."""
+REGULAR, TOLD = 8, 9
+"""How regular the episodes of the present level were; episodes so far."""
+COUNTERS = 10
 
-# k: float32, per channel: for a move down, then for a move up
-TIMES, LOG_MEAN, LOG_SQUARES, ODDS, LEFT, NEWEST_MOVE = range(6)
-"""Returns seen, mean and sum of squares of the log duration, log odds of regularity, row of the move (−1: none, or it has returned:
-then minus the row, minus 2), and the newest row at which this move was seen."""
-KIND = 6
-FLOATS = 2 * KIND
+# e: float32, per episode
+REGIME_THEN, FOLLOWED_BY, LOG_ROWS = range(3)
+"""Name (0: none), next name, log of the rows that it stood: negative for a departure."""
+EPISODE = 3
 
-_FADING_ROWS = 400.0
-_SAME_MOVE = 40.0  # rows within which a move is seen again rather than made again
-_SHORTEST = 20.0
-_LATE = 30.0  # rows by which people place a change later than the first sign of it
-_PRIOR_TIMES, _PRIOR_SD = 2.0, 0.15
-_TAIL = 0.12
-_PRIOR_ODDS, _ODDS_FADING, _MOST_ODDS = -2.0, 0.85, 6.0
-_ODD_ONES = 0.2  # share of returns that fit no pattern
-_OUTLIER_TIMES, _OUTLIER_SD, _OUTLIER_WEIGHT = 3.0, 3.0, 0.2
-_MEMORY = 30.0
-_WRAP = 16777216.0  # rows are kept in float32, modulo what it holds exactly
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _since(row: float, then: float) -> float:
-    return (row - then) % _WRAP
+_SHORTEST = 64.0  # rows: what passed more quickly was no regime
+_ALIKE = 0.35  # log durations that differ by less are alike
+_PAIRS = 2.0  # alike by chance, before any pair was seen
+_FRESH_ROWS = 48.0
+_AGE_PRIOR = 60.0  # rows
+_OLDER, _YOUNGER = 1.0, -3.0  # bounds of the log of the relative age
+_MOST = 0.95
 
 
 @njit(cache=True, nogil=True)
@@ -65,97 +66,122 @@ def reported(o, onset_row) -> None:
     if o[NEWEST] > 0.0:
         rows = min(rows, max(0.0, onset_row - o[NEWEST]))
     o[COVERED] += rows
-    o[RECENT] += rows / _FADING_ROWS
+    o[SHIFTS] += 1.0
     o[NEWEST] = max(o[NEWEST], onset_row)
 
 
 @njit(cache=True, nogil=True)
-def moved(k, rows, level, up) -> None:
-    """Note a move of a channel: evidence for a step at `level`, reported or not, and its direction."""
-    onset = (rows - WINDOW * (BASE << level)) % _WRAP
-    own, other = (KIND, 0) if up else (0, KIND)
-    if k[own + NEWEST_MOVE] > 0.0 and _since(onset + _WRAP / 2, k[own + NEWEST_MOVE]) < _SAME_MOVE + _WRAP / 2:
-        if _since(onset, k[own + NEWEST_MOVE]) < _WRAP / 2:
-            k[own + NEWEST_MOVE] = onset
-        return
-    k[own + NEWEST_MOVE] = onset
-    if k[other + LEFT] > 0.0 and _SHORTEST < _since(onset, k[other + LEFT]) < _WRAP / 2:
-        _learn(k, other, np.log(_since(onset, k[other + LEFT])))
-        k[other + LEFT] = -k[other + LEFT]
-    left = abs(k[own + LEFT])
-    if left == 0.0 or _since(onset, left) > HORIZON:
-        k[own + LEFT] = max(onset, 1.0)
+def _ends(log_rows, episode, P) -> float:
+    """Distribution function of the duration that an episode stands for, the logistic near to the normal."""
+    z = (log_rows - abs(episode[LOG_ROWS])) / P[EPISODE_WIDTH]
+    return 1.0 / (1.0 + np.exp(-1.7 * min(max(z, -20.0), 20.0)))
 
 
 @njit(cache=True, nogil=True)
-def _learn(k, at, x) -> None:
-    """A move has been taken back after exp(x) rows."""
-    times = k[at + TIMES]
-    freedom = times + _PRIOR_TIMES
-    off = x - k[at + LOG_MEAN]
-    sd = np.sqrt((k[at + LOG_SQUARES] + _PRIOR_TIMES * _PRIOR_SD**2) / freedom * (1.0 + 1.0 / (times + 0.5)))
-    odds = k[at + ODDS] + _PRIOR_ODDS  # kept relative to the prior, so that a fresh state is all zeros
-    if times >= 1.0:
-        z = off / sd
-        regular = 0.38 / sd * (1.0 + z * z / freedom) ** (-(freedom + 1.0) / 2.0)
-        u = off - 0.577
-        memoryless = np.exp(u - np.exp(min(u, 5.0))) + 0.02
-        gain = np.log(((1.0 - _ODD_ONES) * regular + _ODD_ONES * memoryless) / memoryless)
-        odds = _PRIOR_ODDS + _ODDS_FADING * (odds - _PRIOR_ODDS) + gain
-        k[at + ODDS] = min(_MOST_ODDS, max(-_MOST_ODDS, odds)) - _PRIOR_ODDS
-    weight = _OUTLIER_WEIGHT if times >= _OUTLIER_TIMES and abs(off) > _OUTLIER_SD * sd else 1.0
-    k[at + TIMES] = min(times + weight, _MEMORY)
-    k[at + LOG_MEAN] += off * weight / k[at + TIMES]
-    k[at + LOG_SQUARES] += weight * off * (x - k[at + LOG_MEAN])
-    if k[at + TIMES] >= _MEMORY:
-        k[at + LOG_SQUARES] *= 1.0 - weight / _MEMORY
+def _weight(episode, name, departed, P) -> float:
+    """What an episode says of a regime."""
+    if episode[REGIME_THEN] == name:
+        return 1.0
+    return P[EPISODE_KIND] if (episode[LOG_ROWS] < 0.0) == (departed > 0.0) else 0.0
 
 
 @njit(cache=True, nogil=True)
-def _ends(log_age, mean, sd) -> float:
-    """Distribution function of the log duration, the logistic near to the normal."""
-    return 1.0 / (1.0 + np.exp(-1.7 * (log_age - mean) / sd))
+def _regularity(e, name, P) -> float:
+    """From 0 to 1: how far the episodes of a name lasted equally long, two kernels' widths at most apart."""
+    pairs, alike = _PAIRS, 0.0
+    for i in range(EPISODES):
+        if e[i, REGIME_THEN] == name:
+            for j in range(i):
+                if e[j, REGIME_THEN] == name:
+                    pairs += 1.0
+                    alike += abs(abs(e[i, LOG_ROWS]) - abs(e[j, LOG_ROWS])) < 2.0 * P[EPISODE_WIDTH]
+    return (alike / pairs) ** 2  # squared: by chance a few are alike
 
 
 @njit(cache=True, nogil=True)
-def _excursion(k, at, rows):
-    """How far an excursion is to be believed, and the probability that it ends within the horizon."""
-    times, left = k[at + TIMES], abs(k[at + LEFT])
-    if left == 0.0 or times < 1.0:
-        return 0.0, 0.0
-    age = _since(rows, left) - _LATE
-    mean = k[at + LOG_MEAN]
-    sd = np.sqrt((k[at + LOG_SQUARES] + _PRIOR_TIMES * _PRIOR_SD**2) / (times + _PRIOR_TIMES) * (1.0 + 1.0 / times))
-    soon = _ends(np.log(age + HORIZON), mean, sd) if age + HORIZON > 1.0 else 0.0
-    now = _ends(np.log(age), mean, sd) if age > 1.0 else 0.0
-    out = 1.0 - now
-    odds = k[at + ODDS] + _PRIOR_ODDS
-    return out / (out + _TAIL) / (1.0 + np.exp(-odds)), (soon - now) / (out + _TAIL)
+def _remember(o, e, name, departed, rows, P) -> None:
+    """The name has changed: the episode that ended is kept unless it was too short."""
+    stood = rows - o[BEGUN]
+    if stood >= _SHORTEST:
+        log_rows = np.log(stood)
+        if o[KIND] > 0.0:
+            alike, weights = 0.0, P[EPISODE_PRIOR]
+            for j in range(EPISODES):
+                weight = _weight(e[j], o[STANDS], o[KIND], P) if e[j, REGIME_THEN] > 0.0 else 0.0
+                if weight > 0.0:
+                    weights += weight
+                    alike += weight * (_ends(log_rows + _ALIKE, e[j], P) - _ends(log_rows - _ALIKE, e[j], P))
+            o[ENDED], o[LIKE] = rows, alike / weights
+        at = int(o[TOLD]) % EPISODES
+        o[TOLD] += 1.0
+        e[at, REGIME_THEN], e[at, FOLLOWED_BY] = o[STANDS], name
+        e[at, LOG_ROWS] = -log_rows if o[KIND] > 0.0 else log_rows
+    o[BEGUN] = rows
+    o[REGULAR] = _regularity(e, name, P)
 
 
 @njit(cache=True, nogil=True)
-def look_ahead(s, o, k, P) -> None:
-    """Say how likely it is that the present regime still stands a horizon ahead."""
+def _base_rate(s, o, P) -> float:
     rows = s[ROWS]
     established = rows * rows / (rows * rows + P[ESTABLISHED_ROWS] * P[ESTABLISHED_ROWS])
     rate = P[BASE_OWN] * o[COVERED] + HORIZON * P[BASE_PRIOR_SHIFTS] * established
     rate = min(0.9, max(1e-4, rate / (rows + P[BASE_PRIOR_ROWS])))
-    logit = P[BASE_SLOPE] * np.log(rate / (1.0 - rate)) + P[BASE_AT]
-    logit += P[BASE_RECENT] * np.log((o[RECENT] + 0.05) / (rate + 0.05))
-    base = 1.0 / (1.0 + np.exp(-logit))
-    belief, ending = 0.0, 0.0
-    for c in range(k.shape[0]):
-        for at in range(0, FLOATS, KIND):
-            b, e = _excursion(k[c], at, rows % _WRAP)
-            if b > belief:
-                belief, ending = b, e
-    weight = min(1.0, P[REGULAR_WEIGHT] * belief ** P[REGULAR_POWER])
-    leaves = weight * P[REGULAR_SHARE] * ending + (1.0 - weight) * base
-    unseen = 1.0 / (rows + HORIZON)  # rule of succession: nothing is surer than the rows seen allow
-    s[CONFIDENCE] = 1.0 - min(0.95, max(unseen, leaves))
+    logit = np.log(rate / (1.0 - rate)) + P[BASE_AT]
+    if o[SHIFTS] > 0.0:
+        age = rows - s[ONSET_ROW]
+        relative = np.log((age + _AGE_PRIOR) / (rows / (o[SHIFTS] + 1.0) + _AGE_PRIOR))
+        logit += P[BASE_AGE] * min(_OLDER, max(_YOUNGER, relative)) + P[BASE_FRESH] * np.exp(-age / _FRESH_ROWS)
+    return 1.0 / (1.0 + np.exp(-logit))
 
 
 @njit(cache=True, nogil=True)
-def fade(o) -> None:
-    """Once a row."""
-    o[RECENT] *= 1.0 - 1.0 / _FADING_ROWS
+def _follower(e, name, log_age, log_then, P):
+    """The likeliest name after the present one if it ends within the horizon, and how likely it is then; 0 if none is known."""
+    follower, most, total = 0.0, 0.0, P[EPISODE_PRIOR]
+    for i in range(EPISODES):
+        if e[i, REGIME_THEN] != name:
+            continue
+        total += _ends(log_then, e[i], P) - _ends(log_age, e[i], P)
+        share = 0.0
+        for j in range(EPISODES):
+            if e[j, REGIME_THEN] == name and e[j, FOLLOWED_BY] == e[i, FOLLOWED_BY]:
+                share += _ends(log_then, e[j], P) - _ends(log_age, e[j], P)
+        if share > most:
+            follower, most = e[i, FOLLOWED_BY], share
+    return follower, most / total
+
+
+@njit(cache=True, nogil=True)
+def look_ahead(state, P) -> None:
+    """Say which regime is likeliest a horizon ahead, and how likely; once in BASE rows and at a shift, after naming."""
+    s, o, e = state.s, state.o, state.e
+    rows, name, departed = s[ROWS], s[REGIME], state.c[DEPARTED]
+    if o[STANDS] == 0.0:
+        o[BEGUN] = rows
+    elif name != o[STANDS]:
+        _remember(o, e, name, departed, rows, P)
+    o[STANDS], o[KIND] = name, departed
+    base = _base_rate(s, o, P)
+    log_age = np.log(max(rows - o[BEGUN], 1.0))
+    log_then = np.log(max(rows - o[BEGUN], 1.0) + HORIZON - P[EPISODE_LATE])
+    left, ending = 0.0, 0.0
+    for j in range(EPISODES):
+        if e[j, REGIME_THEN] == 0.0:
+            break
+        weight = _weight(e[j], name, departed, P)
+        if weight > 0.0:
+            over = _ends(log_age, e[j], P)
+            left += weight * (1.0 - over)
+            ending += weight * (_ends(log_then, e[j], P) - over)
+    trust = left / (left + P[EPISODE_PRIOR])
+    if departed == 0.0:
+        trust *= P[EPISODE_LEVEL] + (1.0 - P[EPISODE_LEVEL]) * o[REGULAR]
+    leaves = (1.0 - trust) * base + trust * ending / (left + 1e-9)
+    if departed == 0.0 and o[ENDED] > 0.0 and rows - o[ENDED] < P[EPISODE_LATE]:
+        leaves += (1.0 - leaves) * o[LIKE] * P[EPISODE_ENDED]
+    leaves = min(_MOST, max(1.0 / (rows + HORIZON), leaves))  # rule of succession: no surer than the rows seen allow
+    s[NEXT], s[CONFIDENCE] = name, 1.0 - leaves
+    if leaves > 0.5:
+        follower, share = _follower(e, name, log_age, log_then, P)
+        if follower > 0.0 and share * leaves > 1.0 - leaves:
+            s[NEXT], s[CONFIDENCE] = follower, share * leaves

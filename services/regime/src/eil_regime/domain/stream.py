@@ -11,7 +11,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from . import naming, outlook
-from .config import MOVE_EVIDENCE
 from .contrast import STEP, restart, take
 from .kernels import drop_stale
 from .layout import (
@@ -64,10 +63,10 @@ class State(NamedTuple):
     r: NDArray[np.float32]  # (naming.MODELS, 3)
     c: NDArray[np.float64]  # (naming.COUNTERS,)
     o: NDArray[np.float64]  # (outlook.COUNTERS,)
-    k: NDArray[np.float32]  # (C, outlook.FLOATS)
+    e: NDArray[np.float32]  # (outlook.EPISODES, outlook.EPISODE)
 
 
-CHANNELWISE = ("f", "u", "h", "m", "w", "k")
+CHANNELWISE = ("f", "u", "h", "m", "w")
 """Parts whose first axis is the channel."""
 
 
@@ -87,8 +86,8 @@ def fresh(channels: int) -> State:
     f, u = np.zeros((channels, FLOATS), np.float32), np.zeros((channels, BYTES), np.uint8)
     m, w = np.zeros((channels, naming.FLOATS), np.float32), np.zeros((channels, naming.WORDS), np.uint16)
     models, counters = np.zeros((naming.MODELS, 3), np.float32), np.zeros(naming.COUNTERS)
-    k = np.zeros((channels, outlook.FLOATS), np.float32)
-    return State(f, u, h, s, m, w, models, counters, np.zeros(outlook.COUNTERS), k)
+    episodes = np.zeros((outlook.EPISODES, outlook.EPISODE), np.float32)
+    return State(f, u, h, s, m, w, models, counters, np.zeros(outlook.COUNTERS), episodes)
 
 
 @njit(cache=True, nogil=True)
@@ -104,7 +103,6 @@ def _take_row(state: State, row: NDArray[np.float64], P: NDArray[np.float64], fo
     f, u, h, s = state.f, state.u, state.h, state.s
     channels = row.shape[0]
     s[ROWS] += 1.0
-    outlook.fade(state.o)
     present = 0
     for c in range(channels):
         present += h[c, ABSENT] < FORGOTTEN
@@ -124,8 +122,6 @@ def _take_row(state: State, row: NDArray[np.float64], P: NDArray[np.float64], fo
             watch_block(f[c])
             h[c, PENDING] = max(found[0], h[c, PENDING] - _FADING)
         evidence[c] = max(found[3], 0.0)
-        if found[4] > P[MOVE_EVIDENCE]:
-            outlook.moved(state.k[c], s[ROWS], int(found[5]), found[6] > 0.0)
         if found[0] > max(best[0], 0.0):
             best[0], best[1], best[2], best[3] = found[0], found[1], found[2], c
 
@@ -179,8 +175,8 @@ def advance(state: State, X, P, regime, next_regime, confidence, label, shifts, 
     Returns: the number of shifts.
     """
     channels = X.shape[1]
-    found, best = np.zeros(7), np.zeros(4)
-    work, evidence = np.zeros(FEATURES), np.zeros(channels)
+    found, best = np.zeros(4), np.zeros(4)
+    work, evidence, trust = np.zeros(FEATURES), np.zeros(channels), np.zeros(channels)
     spare = np.zeros(SHIFT)
     count = 0
     s = state.s
@@ -193,10 +189,9 @@ def advance(state: State, X, P, regime, next_regime, confidence, label, shifts, 
             record[AT] = i
         if int(s[ROWS]) & (BASE - 1) == 0 or best[3] >= 0.0 or s[ROWS] <= 1.0:
             named = s[NAMED]
-            naming.name(state)
-            s[NEXT] = s[REGIME]
+            naming.name(state, trust)
             s[LABEL] = _label(state)
-            outlook.look_ahead(s, state.o, state.k, P)
+            outlook.look_ahead(state, P)
             if best[3] >= 0.0:
                 record[ENTERED], record[KNOWN] = s[REGIME], s[REGIME] <= named
                 if count < shifts.shape[0]:
