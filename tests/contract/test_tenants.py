@@ -3,6 +3,7 @@
 Tenant alpha owns a world. Tenant beta, as an admin, calls every method with alpha's own names. Beta must learn nothing and change nothing.
 """
 
+import base64
 import importlib
 import itertools
 import time
@@ -16,6 +17,9 @@ import pytest
 from eil_mesh.access import access_of, methods
 from eil_mesh.clock import from_us
 from eil_mesh.services import SERVICES
+from eil_nvp.domain.fields import datasets, model
+from eil_nvp.domain.fields.network import NetworkTraining
+from eil_nvp.domain.fields.registry import DOMAINS
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
@@ -31,6 +35,14 @@ METHODS: dict[str, MethodDescriptor] = dict(
 )
 ORDINARY = {path: method for path, method in METHODS.items() if (access := access_of(path)) and access.roles}
 INTERNAL = sorted(METHODS.keys() - ORDINARY.keys())
+
+
+def _field_model() -> str:
+    """A small checkpoint, in base64."""
+    domain = DOMAINS["heat"]
+    made, about = datasets.generate(domain, seed=0, trajectories=4, steps=2, points=16)
+    how = model.FieldTraining("heat", 0, 4, 2, 16, NetworkTraining(updates=1, width=4))
+    return base64.b64encode(model.dumps(model.train(how, made, about.digest))).decode()
 
 
 class World:
@@ -53,6 +65,8 @@ class World:
         grant = {"debit_owner": "@treasury", "credit_owner": "alpha-owner", "token": "CEU", "amount_u": 5_000_000}
         door.call("POST", "/v1/economy/transfers", {"id": "alpha-grant", **grant})
         stored = door.call("POST", "/v1/atlas/objects", {"content": "YWxwaGE=", "media_type": "text/plain"})
+        served = door.call("POST", "/v1/atlas/objects", {"content": _field_model()})
+        door.call("PUT", f"/v1/nvp/models/{served['digest']}", {})
         self.names = {
             "source": "alpha-plant",
             "prediction_id": unproven["prediction_id"],
@@ -70,6 +84,7 @@ class World:
             "mode": "auto",
             "kind": "simulated",
             "name": "power_draw",
+            "domain": "heat",
             "journal": "regime/0",
         }
         self.approvable = to_approve["prediction_id"]
@@ -77,6 +92,7 @@ class World:
             "alpha-plant",
             "alpha-owner",
             stored["digest"],
+            served["digest"],
             proven["prediction_id"],
             unproven["prediction_id"],
         }

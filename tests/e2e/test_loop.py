@@ -1,7 +1,11 @@
 """Sense, act, proof through the gateway: what a newcomer does first."""
 
+import numpy as np
 import pytest
+from eil_cli.main import build
+from eil_nvp.domain.fields import datasets
 from support.plant import Plant
+from typer.testing import CliRunner
 
 
 def test_the_blueprints_examples_are_accepted_verbatim(mesh):
@@ -124,6 +128,20 @@ def test_the_rest_of_the_public_surface_answers(mesh, stamp):
     for path in ("/v1/diffusion/optimize", "/v1/optimize", "/optimize"):
         best = door.call("POST", path, {"energy": racks, "steps": 5})
         assert best["best"]["energy"] <= best["start_energy"]
+
+
+def test_a_trained_model_is_published_and_predicts_a_field(mesh, tmp_path):
+    small = ["--trajectories", "6", "--steps", "4", "--points", "16", "--updates", "5", "--out", str(tmp_path)]
+    assert CliRunner().invoke(build(), ["nvp", "train", "heat", *small]).exit_code == 0
+    publish = ["nvp", "publish", str(tmp_path / "heat.safetensors"), "--state", str(mesh.state)]
+    assert CliRunner().invoke(build(), publish).exit_code == 0
+    made, _ = datasets.read(tmp_path / "heat.h5")
+    grids = [{"values": field.ravel().tolist()} for field in (made.states[0, 0, 0], made.inputs[0, 0, 0])]
+    door = mesh.door("operator")
+    said = door.call("POST", "/v1/nvp/fields:predict", {"domain": "heat", "state": grids[:1], "inputs": grids[1:]})
+    np.testing.assert_allclose(said["states"][0]["channels"][0]["values"], made.states[0, 1, 0].ravel(), atol=1e-8)
+    assert said["in_domain"]
+    assert door.call("GET", "/v1/nvp/models")["models"][0]["digest"] == said["model"]["digest"]
 
 
 def test_unproven_predictions_settle_themselves(mesh, stamp):

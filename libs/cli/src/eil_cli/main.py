@@ -8,6 +8,7 @@ import typer
 from eil_cli import audit_command, lifecycle, loop, tokens
 from eil_cli.bench.commands import register as register_bench
 from eil_cli.feeds.commands import register as register_feeds
+from eil_cli.nvp.commands import register as register_nvp
 from eil_cli.regime.commands import register as register_regime
 from eil_cli.terminal import expected_errors
 from eil_cli.watch import register as register_watch
@@ -68,6 +69,7 @@ def build() -> typer.Typer:
         audit_command.register,
         register_feeds,
         register_watch,
+        register_nvp,
         register_regime,
         register_bench,
     ):

@@ -3,98 +3,136 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 
 import grpc
-import numpy as np
 from eil.atlas.v1 import atlas_pb2, atlas_pb2_grpc
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil_mesh.call import caller
-from eil_mesh.errors import InvalidArgument, NotFound, as_invalid_argument
+from eil_mesh.errors import EilError, InvalidArgument, as_invalid_argument
 from eil_mesh.metering import CeuMeter
+from eil_mesh.store import Store
 
-from eil_nvp.domain.forecast import Forecast, forecast
+from eil_nvp import feedback, fields, telemetry
+from eil_nvp.batching import Batcher
+from eil_nvp.domain.predictor import LEVEL, NVPPredictor
+from eil_nvp.models import Models, message
+from eil_nvp.sources import CHANNELS, Sources
 
-ATLAS_STATES = 512
-"""Newest states that a prediction from the Atlas rests on."""
+LOOK_EVERY_S = 2.0
+"""Seconds between looks for a new state of a watched source."""
 
 
 class NvpService(nvp_pb2_grpc.NvpServiceServicer):
     """See the contract for what each method promises."""
 
-    def __init__(self, atlas: atlas_pb2_grpc.AtlasServiceAsyncStub, meter: CeuMeter) -> None:
-        self._atlas, self._meter = atlas, meter
+    def __init__(
+        self, atlas: atlas_pb2_grpc.AtlasServiceAsyncStub, meter: CeuMeter, store: Store, models: Models
+    ) -> None:
+        self._atlas, self._meter, self._store, self._models = atlas, meter, store, models
+        self._sources = Sources(atlas)
+        self._fields = Batcher(fields.run)
 
     async def Predict(
         self, request: nvp_pb2.PredictRequest, context: grpc.aio.ServicerContext
     ) -> nvp_pb2.PredictResponse:
-        horizon, level = request.horizon or 1, request.level or 0.9
-        series = list(request.history) or await self._states(request.source)
-        history = _table(series, "history")
-        planned = planned_history = None
-        if request.planned:
-            inputs = _table(list(request.planned), "planned")
-            if len(inputs) != len(history) + horizon:
-                raise InvalidArgument(
-                    f"planned inputs have {len(inputs)} rows; they need the history's {len(history)} followed by the horizon's {horizon}",
-                    violations={"planned": "must cover history and horizon"},
-                )
-            planned_history, planned = inputs[: len(history)], inputs[len(history) :]
-        await self._meter.charge(caller().tenant, horizon * len(series))
+        return await self._predict(request)
+
+    async def PredictBatch(
+        self, request: nvp_pb2.PredictBatchRequest, context: grpc.aio.ServicerContext
+    ) -> nvp_pb2.PredictBatchResponse:
+        return nvp_pb2.PredictBatchResponse(items=[await self._item(one) for one in request.requests])
+
+    async def WatchPredictions(
+        self, request: nvp_pb2.WatchPredictionsRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[nvp_pb2.WatchPredictionsResponse]:
+        wanted = nvp_pb2.PredictRequest(source=request.source, horizon=request.horizon, level=request.level)
+        told = ""
+        while True:
+            newest = await self._sources.newest(request.source)
+            if newest != told or not newest:
+                prediction, told = await self._of_source(wanted)
+                yield nvp_pb2.WatchPredictionsResponse(prediction=prediction, state_id=told)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def PredictField(
+        self, request: nvp_pb2.PredictFieldRequest, context: grpc.aio.ServicerContext
+    ) -> nvp_pb2.PredictFieldResponse:
+        tenant, steps = caller().tenant, request.steps or 1
+        served = await self._models.get(tenant, request.domain)
+        field = fields.parse(request, served)
+        await self._meter.charge(tenant, steps)
+        with as_invalid_argument("state"):
+            forecast = await self._fields.ask((served.digest, steps, request.every_step), field)
+        return fields.respond(served, forecast)
+
+    async def ListModels(
+        self, request: nvp_pb2.ListModelsRequest, context: grpc.aio.ServicerContext
+    ) -> nvp_pb2.ListModelsResponse:
+        return nvp_pb2.ListModelsResponse(models=[message(one) for one in await self._models.all(caller().tenant)])
+
+    async def PutModel(
+        self, request: nvp_pb2.PutModelRequest, context: grpc.aio.ServicerContext
+    ) -> nvp_pb2.PutModelResponse:
+        found = await self._atlas.GetObject(atlas_pb2.GetObjectRequest(digest=request.digest))
+        with as_invalid_argument("digest"):
+            served = await self._models.put(caller().tenant, request.digest, found.content)
+        return nvp_pb2.PutModelResponse(model=message(served))
+
+    async def Explain(
+        self, request: nvp_pb2.ExplainRequest, context: grpc.aio.ServicerContext
+    ) -> nvp_pb2.ExplainResponse:
+        wanted = request.request
+        horizon, level = wanted.horizon or 1, wanted.level or LEVEL
+        if not wanted.history:
+            await self._meter.charge(caller().tenant, horizon * len(CHANNELS))
+            answer, predictor, _ = await self._sources.predict(caller().tenant, _source(wanted), horizon, level)
+            return telemetry.explain(CHANNELS, answer, predictor, level)
+        names = [one.name for one in wanted.history]
+        history = telemetry.table(wanted.history, "history")
+        before, ahead = telemetry.plan(wanted, len(history), horizon)
+        await self._meter.charge(caller().tenant, horizon * len(names))
+
+        def work() -> nvp_pb2.ExplainResponse:
+            predictor = NVPPredictor(horizon=min(horizon, 12))
+            predictor.observe(history, plan=before)
+            return telemetry.explain(names, predictor.predict(horizon, plan=ahead, level=level), predictor, level)
+
         with as_invalid_argument("history"):
-            # In a thread: a long history takes milliseconds, and others are waiting.
-            answer = await asyncio.to_thread(
-                forecast, history, horizon, planned=planned, planned_history=planned_history, level=level
-            )
-        return _response([one.name for one in series], answer, level)
+            return await asyncio.to_thread(work)
 
-    async def _states(self, source: str) -> list[nvp_pb2.Series]:
-        """Energy and entropy of a source's states, from the Atlas."""
-        if not source:
+    async def _predict(self, request: nvp_pb2.PredictRequest) -> nvp_pb2.PredictResponse:
+        if not request.history:
+            return (await self._of_source(request))[0]
+        horizon, level = request.horizon or 1, request.level or LEVEL
+        await self._meter.charge(caller().tenant, horizon * len(request.history))
+        # In a thread: a long history takes milliseconds, and others are waiting.
+        return await asyncio.to_thread(telemetry.predict, request, horizon, level)
+
+    async def _of_source(self, request: nvp_pb2.PredictRequest) -> tuple[nvp_pb2.PredictResponse, str]:
+        tenant, source = caller().tenant, _source(request)
+        if request.planned:
             raise InvalidArgument(
-                "there is nothing to predict from: give `history`, or a `source` whose states the Atlas knows",
-                violations={"history": "is empty"},
+                "planned inputs mean nothing without what they were: give `history` with them",
+                violations={"planned": "needs `history`"},
             )
-        answer = await self._atlas.ListStates(atlas_pb2.ListStatesRequest(source=source, page_size=ATLAS_STATES))
-        if not answer.states:
-            raise NotFound(
-                f"the Atlas knows no state of source {source!r}; a state needs about a minute of telemetry",
-                reason="SOURCE_UNKNOWN",
-            )
-        states = answer.states[::-1]
-        return [
-            nvp_pb2.Series(name="energy", values=[state.energy for state in states]),
-            nvp_pb2.Series(name="entropy", values=[state.entropy for state in states]),
-        ]
+        horizon, level = request.horizon or 1, request.level or LEVEL
+        await self._meter.charge(tenant, horizon * len(CHANNELS))
+        answer, _, newest = await self._sources.predict(tenant, source, horizon, level)
+        widening = await self._store.read(lambda conn: feedback.widening(conn, tenant, source))
+        return telemetry.respond(CHANNELS, answer, level, widening), newest
+
+    async def _item(self, request: nvp_pb2.PredictRequest) -> nvp_pb2.PredictBatchItem:
+        try:
+            return nvp_pb2.PredictBatchItem(response=await self._predict(request))
+        except EilError as error:
+            return nvp_pb2.PredictBatchItem(error=error.message, code=error.code)
 
 
-def _table(series: Sequence[nvp_pb2.Series], field: str) -> np.ndarray:
-    """(T, d) of d channels."""
-    lengths = {len(one.values) for one in series}
-    if len(lengths) != 1 or lengths == {0}:
+def _source(request: nvp_pb2.PredictRequest) -> str:
+    if not request.source:
         raise InvalidArgument(
-            f"the columns of `{field}` have lengths {sorted(lengths)}; all must have the same, at least 1",
-            violations={field: "columns must be equally long and not empty"},
+            "there is nothing to predict from: give `history`, or a `source` whose states the Atlas knows",
+            violations={"history": "is empty"},
         )
-    return np.column_stack([np.array(one.values, dtype=np.float64) for one in series])
-
-
-def _response(names: Sequence[str], answer: Forecast, level: float) -> nvp_pb2.PredictResponse:
-    return nvp_pb2.PredictResponse(
-        predictions=[
-            nvp_pb2.Prediction(
-                name=name,
-                point=answer.point[:, i],
-                low=answer.low[:, i],
-                high=answer.high[:, i],
-                total=answer.total_point[i],
-                total_low=answer.total_low[i],
-                total_high=answer.total_high[i],
-            )
-            for i, name in enumerate(names)
-        ],
-        method=answer.method,
-        in_domain=answer.in_domain,
-        reason=answer.reason,
-        level=level,
-    )
+    return request.source

@@ -46,7 +46,18 @@ def _plants(_: BenchOptions) -> "Report":
     return plant_measures()
 
 
-BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {"loop": _loop, "regime": _regime, "plants": _plants}
+def _nvp(options: BenchOptions) -> "Report":
+    from eil_cli.bench.nvp import bench_nvp
+
+    return bench_nvp(options.data, quick=options.quick)
+
+
+BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
+    "loop": _loop,
+    "regime": _regime,
+    "plants": _plants,
+    "nvp": _nvp,
+}
 """Every benchmark by name."""
 
 
@@ -64,7 +75,7 @@ def bench(
             metavar="DIR",
             exists=True,
             file_okay=False,
-            help="regime: folder of labelled suites, each a folder with SERIES.csv and labels.json.",
+            help="regime: folder of labelled suites, each with SERIES.csv and labels.json. nvp: of ETTh1.csv and ETTh2.csv.",
         ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report there.")] = None,
@@ -73,7 +84,11 @@ def bench(
         typer.Option("--plots", metavar="DIR", file_okay=False, help="regime: draw a page for each suite there."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="regime: leave out the slow baselines PELT and ClaSS, and the mesh.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh.",
+        ),
     ] = False,
     first_proof_s: Annotated[
         float | None,
@@ -89,6 +104,7 @@ def bench(
     """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed.
 
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
+    nvp: next-state prediction of telemetry and fields.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer

@@ -1,14 +1,12 @@
 """`eil bench regime`: the detector on labelled suites, against simple and published detectors, and its speed."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from eil_cli.bench import regime_class
+from eil_cli.bench.progress import Begin, Step, progress
 from eil_cli.bench.regime_baselines import BASELINES, Baseline, Guess
 from eil_cli.bench.regime_plots import MatplotlibMissing, Panel, draw
 from eil_cli.bench.regime_scores import LEAST_ROWS, Label, claims, mean_scores, score_series, trust_scores
@@ -17,7 +15,7 @@ from eil_cli.bench.regime_wire import EIGHT_CHANNELS, IN_FLIGHT, ONE_CHANNEL, me
 from eil_cli.bench.report import Measure, Report
 from eil_cli.regime.replay import detect
 from eil_cli.regime.series import Series, read_series
-from eil_cli.terminal import Failure, err
+from eil_cli.terminal import Failure
 
 LABELS = "labels.json"
 INSTALL = ".venv/bin/uv pip install --python .venv -c requirements.lock -e 'libs/cli[bench]'"
@@ -39,10 +37,6 @@ GATES: Mapping[str, tuple[float, float]] = {
     "synth_f1": (0.75, 0.90),
 }
 """Gate and goal by measure; of calibration error and Brier skill every suite has one."""
-
-Step = Callable[[], None]
-Begin = Callable[[str, int], Step]
-"""Says what is done next and in how many parts; returns what is to be called after each part."""
 
 
 @dataclass
@@ -93,7 +87,7 @@ def bench_regime(data: Path, *, plots: Path | None = None, quick: bool = False, 
         raise Failure(f"{data} holds no suite: a suite is a folder with {LABELS} and a file SERIES.csv for each series")
     found = Findings()
     baselines = _baselines(found, quick)
-    with _progress() as begin:
+    with progress() as begin:
         for folder in folders:
             suite, panels = folder.name, read_suite(folder, begin)
             long = [panel for panel in panels if panel.label.rows > LEAST_ROWS]
@@ -227,18 +221,3 @@ def _measure_wire(found: Findings) -> None:
         f"{ONE_CHANNEL.rows:,} rows, {IN_FLIGHT} in flight; past the door, on the service's socket, "
         f"{wire.socket[one]:,.0f} 1/s, with 8 channels {wire.socket[eight]:,.0f} 1/s"
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Begin]:
-    """One bar on a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bars:
-
-        def begin(what: str, parts: int) -> Step:
-            for task in bars.task_ids:
-                bars.remove_task(task)
-            task = bars.add_task(what, total=parts)
-            return lambda: bars.advance(task)
-
-        yield begin

@@ -117,6 +117,8 @@ def figure(value: float | None, unit: str) -> str:
     if not math.isfinite(value):
         return f"{value} {unit}".rstrip()
     size = abs(value)
+    if 0.0 < size < 1e-3:
+        return f"{value:.1e} {unit}".rstrip()
     digits = 0 if value == int(value) or size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
     return f"{value:,.{digits}f} {unit}".rstrip()
 

@@ -25,7 +25,7 @@ class ForecastConfig:
     """Lags times channels at most."""
     min_rows: int = 24
     """Training rows before the first held-out origin."""
-    blocks: int = 4
+    blocks: int = 2
     """Refits along the held-out stretch."""
     win_ratio: float = 0.98
     """Ridge must bring the held-out mean squared error below this share of persistence's."""

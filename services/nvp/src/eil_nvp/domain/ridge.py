@@ -1,6 +1,7 @@
 """A linear autoregression with planned inputs (ARX): closed-form ridge with leave-one-out penalties, rolled forward."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,7 @@ def roll(models: list[LinearModel], windows: Array, ahead: Array) -> Array:
     return path[:, :, lagged:].reshape(count, each, horizon, channels)
 
 
+@lru_cache(64)
 def _last_value_subtraction(lags: int, channels: int) -> Array:
     """(lags·d, lags·d): raw window → [x(t), x(t) - x(t-1), …, x(t) - x(t-lags+1)]."""
     per_channel = np.zeros((lags, lags))

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NvpServiceStub:
-    """Predicts telemetry. Holds no state of sources: history comes with the request, or from the Atlas.
+    """Predicts telemetry and fields. History comes with the request, or from the Atlas; models and what was learnt of their errors are its own.
     """
 
     def __init__(self, channel):
@@ -40,15 +40,88 @@ class NvpServiceStub:
                 request_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictRequest.SerializeToString,
                 response_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictBatch = channel.unary_unary(
+                '/eil.nvp.v1.NvpService/PredictBatch',
+                request_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictBatchRequest.SerializeToString,
+                response_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictBatchResponse.FromString,
+                _registered_method=True)
+        self.WatchPredictions = channel.unary_stream(
+                '/eil.nvp.v1.NvpService/WatchPredictions',
+                request_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.WatchPredictionsRequest.SerializeToString,
+                response_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.WatchPredictionsResponse.FromString,
+                _registered_method=True)
+        self.PredictField = channel.unary_unary(
+                '/eil.nvp.v1.NvpService/PredictField',
+                request_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictFieldRequest.SerializeToString,
+                response_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictFieldResponse.FromString,
+                _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/eil.nvp.v1.NvpService/ListModels',
+                request_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.PutModel = channel.unary_unary(
+                '/eil.nvp.v1.NvpService/PutModel',
+                request_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PutModelRequest.SerializeToString,
+                response_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PutModelResponse.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/eil.nvp.v1.NvpService/Explain',
+                request_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class NvpServiceServicer:
-    """Predicts telemetry. Holds no state of sources: history comes with the request, or from the Atlas.
+    """Predicts telemetry and fields. History comes with the request, or from the Atlas; models and what was learnt of their errors are its own.
     """
 
     def Predict(self, request, context):
         """Predicts the next rows of the given history, or of a source's states in the Atlas. Costs one inference step for each row
         and channel. RESOURCE_EXHAUSTED if the tenant's compute credits are used up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictBatch(self, request, context):
+        """Several predictions at once, each as Predict answers it or with its own error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchPredictions(self, request, context):
+        """Predictions of a source from now on: one at once, and one whenever the Atlas has learnt a new state of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictField(self, request, context):
+        """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
+        FAILED_PRECONDITION if its model has another grid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """The models that answer, and how well they did on what they were not trained on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutModel(self, request, context):
+        """Puts a checkpoint, stored in the Atlas, into service. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no checkpoint.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Why a prediction is what it is: what each member says, how far it is trusted, and what drives the answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +135,36 @@ def add_NvpServiceServicer_to_server(servicer, server):
                     request_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictRequest.FromString,
                     response_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictResponse.SerializeToString,
             ),
+            'PredictBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictBatch,
+                    request_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictBatchRequest.FromString,
+                    response_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictBatchResponse.SerializeToString,
+            ),
+            'WatchPredictions': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPredictions,
+                    request_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.WatchPredictionsRequest.FromString,
+                    response_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.WatchPredictionsResponse.SerializeToString,
+            ),
+            'PredictField': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictField,
+                    request_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictFieldRequest.FromString,
+                    response_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictFieldResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ListModelsRequest.FromString,
+                    response_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'PutModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutModel,
+                    request_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PutModelRequest.FromString,
+                    response_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.PutModelResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ExplainRequest.FromString,
+                    response_serializer=eil_dot_nvp_dot_v1_dot_nvp__pb2.ExplainResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'eil.nvp.v1.NvpService', rpc_method_handlers)
@@ -71,7 +174,7 @@ def add_NvpServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NvpService:
-    """Predicts telemetry. Holds no state of sources: history comes with the request, or from the Atlas.
+    """Predicts telemetry and fields. History comes with the request, or from the Atlas; models and what was learnt of their errors are its own.
     """
 
     @staticmethod
@@ -91,6 +194,168 @@ class NvpService:
             '/eil.nvp.v1.NvpService/Predict',
             eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictRequest.SerializeToString,
             eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.nvp.v1.NvpService/PredictBatch',
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictBatchRequest.SerializeToString,
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPredictions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eil.nvp.v1.NvpService/WatchPredictions',
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.WatchPredictionsRequest.SerializeToString,
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.WatchPredictionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictField(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.nvp.v1.NvpService/PredictField',
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictFieldRequest.SerializeToString,
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.PredictFieldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.nvp.v1.NvpService/ListModels',
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.ListModelsRequest.SerializeToString,
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.nvp.v1.NvpService/PutModel',
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.PutModelRequest.SerializeToString,
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.PutModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.nvp.v1.NvpService/Explain',
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.ExplainRequest.SerializeToString,
+            eil_dot_nvp_dot_v1_dot_nvp__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class NvpServiceStub:
-    """Predicts telemetry. Holds no state of sources: history comes with the request, or from the Atlas."""
+    """Predicts telemetry and fields. History comes with the request, or from the Atlas; models and what was learnt of their errors are its own."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,19 +37,47 @@ class NvpServiceStub:
     """Predicts the next rows of the given history, or of a source's states in the Atlas. Costs one inference step for each row
     and channel. RESOURCE_EXHAUSTED if the tenant's compute credits are used up.
     """
+    PredictBatch: _grpc.UnaryUnaryMultiCallable[_nvp_pb2.PredictBatchRequest, _nvp_pb2.PredictBatchResponse]
+    """Several predictions at once, each as Predict answers it or with its own error."""
+    WatchPredictions: _grpc.UnaryStreamMultiCallable[_nvp_pb2.WatchPredictionsRequest, _nvp_pb2.WatchPredictionsResponse]
+    """Predictions of a source from now on: one at once, and one whenever the Atlas has learnt a new state of it."""
+    PredictField: _grpc.UnaryUnaryMultiCallable[_nvp_pb2.PredictFieldRequest, _nvp_pb2.PredictFieldResponse]
+    """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
+    FAILED_PRECONDITION if its model has another grid.
+    """
+    ListModels: _grpc.UnaryUnaryMultiCallable[_nvp_pb2.ListModelsRequest, _nvp_pb2.ListModelsResponse]
+    """The models that answer, and how well they did on what they were not trained on."""
+    PutModel: _grpc.UnaryUnaryMultiCallable[_nvp_pb2.PutModelRequest, _nvp_pb2.PutModelResponse]
+    """Puts a checkpoint, stored in the Atlas, into service. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no checkpoint."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_nvp_pb2.ExplainRequest, _nvp_pb2.ExplainResponse]
+    """Why a prediction is what it is: what each member says, how far it is trusted, and what drives the answer."""
 
 @_typing.type_check_only
 class NvpServiceAsyncStub(NvpServiceStub):
-    """Predicts telemetry. Holds no state of sources: history comes with the request, or from the Atlas."""
+    """Predicts telemetry and fields. History comes with the request, or from the Atlas; models and what was learnt of their errors are its own."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Predict: _aio.UnaryUnaryMultiCallable[_nvp_pb2.PredictRequest, _nvp_pb2.PredictResponse]  # type: ignore[assignment]
     """Predicts the next rows of the given history, or of a source's states in the Atlas. Costs one inference step for each row
     and channel. RESOURCE_EXHAUSTED if the tenant's compute credits are used up.
     """
+    PredictBatch: _aio.UnaryUnaryMultiCallable[_nvp_pb2.PredictBatchRequest, _nvp_pb2.PredictBatchResponse]  # type: ignore[assignment]
+    """Several predictions at once, each as Predict answers it or with its own error."""
+    WatchPredictions: _aio.UnaryStreamMultiCallable[_nvp_pb2.WatchPredictionsRequest, _nvp_pb2.WatchPredictionsResponse]  # type: ignore[assignment]
+    """Predictions of a source from now on: one at once, and one whenever the Atlas has learnt a new state of it."""
+    PredictField: _aio.UnaryUnaryMultiCallable[_nvp_pb2.PredictFieldRequest, _nvp_pb2.PredictFieldResponse]  # type: ignore[assignment]
+    """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
+    FAILED_PRECONDITION if its model has another grid.
+    """
+    ListModels: _aio.UnaryUnaryMultiCallable[_nvp_pb2.ListModelsRequest, _nvp_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """The models that answer, and how well they did on what they were not trained on."""
+    PutModel: _aio.UnaryUnaryMultiCallable[_nvp_pb2.PutModelRequest, _nvp_pb2.PutModelResponse]  # type: ignore[assignment]
+    """Puts a checkpoint, stored in the Atlas, into service. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no checkpoint."""
+    Explain: _aio.UnaryUnaryMultiCallable[_nvp_pb2.ExplainRequest, _nvp_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Why a prediction is what it is: what each member says, how far it is trusted, and what drives the answer."""
 
 class NvpServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Predicts telemetry. Holds no state of sources: history comes with the request, or from the Atlas."""
+    """Predicts telemetry and fields. History comes with the request, or from the Atlas; models and what was learnt of their errors are its own."""
 
     @_abc_1.abstractmethod
     def Predict(
@@ -60,5 +88,55 @@ class NvpServiceServicer(metaclass=_abc_1.ABCMeta):
         """Predicts the next rows of the given history, or of a source's states in the Atlas. Costs one inference step for each row
         and channel. RESOURCE_EXHAUSTED if the tenant's compute credits are used up.
         """
+
+    @_abc_1.abstractmethod
+    def PredictBatch(
+        self,
+        request: _nvp_pb2.PredictBatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nvp_pb2.PredictBatchResponse, _abc.Awaitable[_nvp_pb2.PredictBatchResponse]]:
+        """Several predictions at once, each as Predict answers it or with its own error."""
+
+    @_abc_1.abstractmethod
+    def WatchPredictions(
+        self,
+        request: _nvp_pb2.WatchPredictionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_nvp_pb2.WatchPredictionsResponse], _abc.AsyncIterator[_nvp_pb2.WatchPredictionsResponse]]:
+        """Predictions of a source from now on: one at once, and one whenever the Atlas has learnt a new state of it."""
+
+    @_abc_1.abstractmethod
+    def PredictField(
+        self,
+        request: _nvp_pb2.PredictFieldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nvp_pb2.PredictFieldResponse, _abc.Awaitable[_nvp_pb2.PredictFieldResponse]]:
+        """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
+        FAILED_PRECONDITION if its model has another grid.
+        """
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _nvp_pb2.ListModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nvp_pb2.ListModelsResponse, _abc.Awaitable[_nvp_pb2.ListModelsResponse]]:
+        """The models that answer, and how well they did on what they were not trained on."""
+
+    @_abc_1.abstractmethod
+    def PutModel(
+        self,
+        request: _nvp_pb2.PutModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nvp_pb2.PutModelResponse, _abc.Awaitable[_nvp_pb2.PutModelResponse]]:
+        """Puts a checkpoint, stored in the Atlas, into service. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no checkpoint."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _nvp_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nvp_pb2.ExplainResponse, _abc.Awaitable[_nvp_pb2.ExplainResponse]]:
+        """Why a prediction is what it is: what each member says, how far it is trusted, and what drives the answer."""
 
 def add_NvpServiceServicer_to_server(servicer: NvpServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

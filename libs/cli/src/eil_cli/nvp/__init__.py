@@ -1,0 +1,1 @@
+"""`eil nvp`: data, training and publication of field models."""

@@ -1,0 +1,63 @@
+"""What proofs teach: verdicts of the proof service make a source's intervals wider or narrower.
+
+The logarithm of a factor on the half-widths is tracked like a quantile (Gibbs and Candès 2021): a prediction that did not hold moves it up
+by RATE · level, one that held down by RATE · (1 − level). It never falls below 1: proofs do not narrow what telemetry
+has calibrated.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+
+import structlog
+from eil.events.v1 import event_log_pb2
+from eil.proof.v1 import proof_pb2
+from eil_mesh.store import Tx
+from google.protobuf.message import DecodeError
+
+log = structlog.get_logger("eil.nvp")
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS feedback (
+  tenant TEXT NOT NULL,
+  source TEXT NOT NULL,
+  proofs INTEGER NOT NULL,
+  held INTEGER NOT NULL,
+  log_widening REAL NOT NULL,
+  PRIMARY KEY (tenant, source)
+) STRICT, WITHOUT ROWID;
+"""
+TOPICS = ("eil.proof.verdicts",)
+RATE, LEVEL, WIDEST = 0.1, 0.9, 3.0
+
+
+def handle(tx: Tx, event: event_log_pb2.Event) -> None:
+    """Learn from one event; what cannot be read is logged and passed over."""
+    if not event.payload:  # erased since
+        return
+    try:
+        verdict = proof_pb2.Verdict.FromString(event.payload)
+    except DecodeError:
+        log.error("event not understood", offset=event.offset, topic=event.topic)
+        return
+    response = verdict.response
+    if not verdict.source or response.evidence != "measured" or "energy_conservation" in response.checks.untested:
+        return
+    held = response.checks.energy
+    learn(tx.conn, event.tenant, verdict.source, held)
+
+
+def learn(conn: sqlite3.Connection, tenant: str, source: str, held: bool) -> None:
+    """Count a verdict on a source's energy."""
+    step = RATE * (LEVEL - 1.0 if held else LEVEL)
+    conn.execute(
+        "INSERT INTO feedback VALUES (?, ?, 1, ?, max(0.0, ?)) ON CONFLICT DO UPDATE SET proofs = proofs + 1, held = held + excluded.held,"
+        " log_widening = min(?, max(0.0, log_widening + ?))",
+        (tenant, source, held, step, math.log(WIDEST), step),
+    )
+
+
+def widening(conn: sqlite3.Connection, tenant: str, source: str) -> float:
+    """The factor on a source's half-widths; 1 while nothing was proven."""
+    row = conn.execute("SELECT log_widening FROM feedback WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
+    return math.exp(row[0]) if row else 1.0

@@ -1,0 +1,125 @@
+"""Field models in service: a row a tenant and domain with its checkpoint, and the models read from them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eil.nvp.v1 import nvp_pb2
+from eil_mesh.errors import NotFound
+from eil_mesh.store import Store, Tx
+
+if TYPE_CHECKING:  # torch: loaded when first used
+    from eil_nvp.domain.fields.model import FieldModel
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS models (
+  tenant TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  checkpoint BLOB NOT NULL,
+  PRIMARY KEY (tenant, domain)
+) STRICT, WITHOUT ROWID;
+"""
+TOPIC = "eil.nvp.models"
+"""Journal: which checkpoint serves which domain."""
+HELD = 64
+"""Models kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model and the digest of its checkpoint."""
+
+    digest: str
+    model: FieldModel
+
+
+class Models:
+    """The models of every tenant."""
+
+    def __init__(self, store: Store, device: str) -> None:
+        self._store, self._device = store, device
+        self._held: dict[str, FieldModel] = {}
+
+    async def put(self, tenant: str, digest: str, checkpoint: bytes) -> Served:
+        """Put a checkpoint into service; the same one again changes nothing.
+
+        Raises:
+            ValueError: it is no checkpoint.
+        """
+        model = await asyncio.to_thread(self._read, digest, checkpoint)
+        body = message(Served(digest, model))
+
+        def write(tx: Tx) -> None:
+            row = tx.conn.execute(
+                "SELECT digest FROM models WHERE tenant = ? AND domain = ?", (tenant, model.domain.name)
+            ).fetchone()
+            if row is None or row[0] != digest:
+                tx.conn.execute(
+                    "INSERT INTO models VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET digest = excluded.digest,"
+                    " checkpoint = excluded.checkpoint",
+                    (tenant, model.domain.name, digest, checkpoint),
+                )
+                tx.journal.append(tx.now_us, tenant, TOPIC, model.domain.name, body)
+
+        await self._store.write(write)
+        return Served(digest, model)
+
+    async def get(self, tenant: str, domain: str) -> Served:
+        """The model that serves a domain.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = await self._store.read(lambda conn: _rows(conn, tenant, domain))
+        if not row:
+            raise NotFound(
+                f"no model serves the domain {domain!r}; train one with `eil nvp train {domain}` and publish it",
+                reason="MODEL_NOT_FOUND",
+            )
+        return await asyncio.to_thread(self._served, row[0])
+
+    async def all(self, tenant: str) -> list[Served]:
+        """Every model of a tenant, by domain."""
+        rows = await self._store.read(lambda conn: _rows(conn, tenant, None))
+        return await asyncio.to_thread(lambda: [self._served(row) for row in rows])
+
+    def _served(self, row: sqlite3.Row) -> Served:
+        return Served(row["digest"], self._read(row["digest"], row["checkpoint"]))
+
+    def _read(self, digest: str, checkpoint: bytes) -> FieldModel:
+        if digest not in self._held:
+            while len(self._held) >= HELD:
+                del self._held[next(iter(self._held))]
+            from eil_nvp.domain.fields.model import loads
+
+            self._held[digest] = loads(checkpoint).to(self._device)
+        return self._held[digest]
+
+
+def _rows(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[sqlite3.Row]:
+    return conn.execute(
+        "SELECT * FROM models WHERE tenant = ? AND domain = coalesce(?, domain) ORDER BY domain", (tenant, domain)
+    ).fetchall()
+
+
+def message(served: Served) -> nvp_pb2.Model:
+    """What is told of a model."""
+    model, domain = served.model, served.model.domain
+    return nvp_pb2.Model(
+        domain=domain.name,
+        digest=served.digest,
+        members=[
+            nvp_pb2.Member(name=name, stage="shadow" if place else "champion", metrics=metrics)
+            for place, (name, metrics) in enumerate(model.metrics.items())
+        ],
+        points=model.points,
+        step_s=domain.step_s,
+        states=domain.states,
+        inputs=domain.inputs,
+        data_digest=model.data_digest,
+        code=model.code,
+    )
