@@ -92,7 +92,8 @@ def test_what_is_for_services_alone_is_denied_to_admin(door: "Door") -> None:
         stub = economy_pb2_grpc.EconomyServiceStub(channel)
         mint = economy_pb2.MintRequest()
         refused(lambda: stub.Mint(mint, metadata=forged), grpc.StatusCode.PERMISSION_DENIED, "ROLE_NOT_ALLOWED")
-        for path in ("/eil.events.v1.EventLogService/Subscribe", "/eil.regime.v1.RegimeService/Nope", "/a.B/C"):
+        keda = "/externalscaler.ExternalScaler/GetMetrics"
+        for path in ("/eil.events.v1.EventLogService/Subscribe", "/eil.regime.v1.RegimeService/Nope", keda, "/a.B/C"):
             call = channel.unary_unary(path)
             refused(lambda call=call: call(b"", metadata=admin), grpc.StatusCode.PERMISSION_DENIED, "ROLE_NOT_ALLOWED")
             refused(lambda call=call: call(b""), grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING")

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from eil_mesh.errors import FailedPrecondition, InvalidArgument
 from eil_mesh.identity import DEFAULT_TENANT, ROLES
-from eil_mesh.services import SERVICES
+from eil_mesh.services import OUTSIDERS, SERVICES
 from jwt.algorithms import RSAAlgorithm
 
 from eil_gateway.certificates import Authority, load_key, moment, new_key, pem, self_signed
@@ -153,20 +153,21 @@ def ensure_keys(state: Path, *, hosts: Sequence[str] = LOCAL_HOSTS, now_s: float
 def service_certificates(folder: Path, names: Sequence[str], *, now_s: float | None = None) -> None:
     """Make `folder/<service>/{ca.crt,tls.crt,tls.key}` for mutual TLS, all of the CA in `folder`, which is made at first.
 
-    With a state's `keys` as the folder the CA is the door's own. Each certificate carries the DNS names `eil-<service>` and localhost.
+    With a state's `keys` as the folder the CA is the door's own. Each certificate carries the DNS names `eil-<service>` and localhost; an
+    outsider's (KEDA) its bare name alone, which no server answers to.
 
     Raises:
-        InvalidArgument: a name is neither in the service table nor `gateway`.
+        InvalidArgument: a name is neither in the service table nor `gateway` nor an outsider's.
     """
     now_s = time.time() if now_s is None else now_s
-    if unknown := sorted(set(names) - {*SERVICES, "gateway"}):
+    if unknown := sorted(set(names) - {*SERVICES, "gateway", *OUTSIDERS}):
         raise InvalidArgument(f"{', '.join(unknown)}: not in the service table; certificates are for its services")
     authority = _authority(_folder(folder), now_s)
     ca = (folder / "ca.crt").read_bytes()
     for name in names:
         own = _folder(folder / name)
         _place(own / "ca.crt", ca, replace=True)
-        _ensure_certificate(own, authority, (f"eil-{name}", "localhost"), now_s)
+        _ensure_certificate(own, authority, (name,) if name in OUTSIDERS else (f"eil-{name}", "localhost"), now_s)
 
 
 def issue_token(

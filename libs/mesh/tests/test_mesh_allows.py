@@ -7,6 +7,7 @@ from eil_mesh.identity import Principal
 READ = Access(frozenset({"viewer", "operator"}), frozenset({"bridge"}), True)
 MINT = Access(frozenset(), frozenset({"proof"}), True)
 ANCHOR = Access(frozenset(), frozenset({"*"}), True)
+SCALER = Access(frozenset(), frozenset({"keda"}), True)
 
 
 def user(*roles, service=None):
@@ -34,6 +35,11 @@ def service(name):
         (MINT, service("proof"), True),
         (ANCHOR, service("regime"), True),
         (ANCHOR, user("admin"), False),
+        (ANCHOR, service("keda"), False),
+        (READ, service("keda"), False),
+        (SCALER, service("keda"), True),
+        (SCALER, service("bridge"), False),
+        (SCALER, user("admin"), False),
     ],
 )
 def test_allows(access, principal, allowed):

@@ -184,9 +184,13 @@ class TestRetries:
         (policy,) = config["methodConfig"]
         assert {name["method"] for name in policy["name"]} == {
             "GetDecision",
+            "GetDecisionTree",
             "ListDecisions",
             "ApproveDecision",
             "SetMode",
+            "StopActions",
+            "ReleaseActions",
+            "ListStops",
         }
         assert {name["service"] for name in policy["name"]} == {"eil.decision.v1.DecisionService"}
         assert policy["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]

@@ -182,5 +182,18 @@ def test_a_service_is_named_by_its_dns_name(names, service):
     assert peer_service({"x509_subject_alternative_name": names}) == service
 
 
+@pytest.mark.parametrize(
+    ("common", "names", "who"),
+    [
+        (b"keda", [b"keda"], "keda"),
+        (b"keda", [b"eil-proof"], "keda"),  # what is both is the lesser of the two
+        (b"eil-proof", [b"eil-proof", b"keda"], "proof"),
+        (b"proof", [b"localhost"], None),
+    ],
+)
+def test_an_outsider_is_named_by_its_common_name(common, names, who):
+    assert peer_service({"x509_common_name": [common], "x509_subject_alternative_name": names}) == who
+
+
 def test_without_a_certificate_there_is_no_service():
     assert peer_service({"transport_security_type": [b"insecure"]}) is None

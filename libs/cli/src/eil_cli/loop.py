@@ -101,7 +101,9 @@ def act(
             "mode": f"{answer.get('mode', '')}{', emitted' if answer.get('emitted') else ''}",
             "reward": f"{answer.get('pft_reward', 0.0):g} PFT if it holds",
             "because": answer.get("reason", ""),
-            "prove it": f"eil proof {answer.get('prediction_id', '')}",
+            "prove it": f"eil proof {prediction}"
+            if (prediction := answer.get("prediction_id"))
+            else "nothing was committed",
         },
     )
     for other in answer.get("alternatives", ()):

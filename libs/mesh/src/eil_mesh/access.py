@@ -10,6 +10,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from eil_mesh.identity import Principal
+from eil_mesh.services import OUTSIDERS
 
 PUBLIC = ("/grpc.health.v1.Health/",)
 """Reachable without a token."""
@@ -34,7 +35,9 @@ class Access:
         by_role = bool(self.roles) and ("admin" in principal.roles or bool(self.roles & principal.roles))
         if by_role or (principal.token and self.roles):
             return by_role
-        return principal.service is not None and (principal.service in self.services or "*" in self.services)
+        if principal.service is None or principal.service in self.services:
+            return principal.service is not None
+        return "*" in self.services and principal.service not in OUTSIDERS
 
 
 def role_name(role: int) -> str:

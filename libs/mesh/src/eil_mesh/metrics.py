@@ -35,6 +35,12 @@ DECISION_LATENCY_MS = Histogram(
     buckets=(1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000),
 )
 DECISIONS = Counter("eil_decisions_total", "Decisions committed, by action.", ["action"])
+EMISSIONS = Counter(
+    "eil_emissions_total",
+    "Actions that a source's mode lets out, by what became of them where they leave.",
+    ["outcome"],
+)
+WEBHOOK_DELIVERIES = Counter("eil_webhook_deliveries_total", "Actions for the webhook, by outcome.", ["outcome"])
 PROOFS = Counter("eil_proofs_total", "Verdicts given, by outcome.", ["outcome"])
 PROOF_VALIDATION_RATE = Gauge("eil_proof_validation_rate", "Share of measured verdicts that are valid.")
 PFT_MINTED = Counter("eil_pft_minted", "PFT minted by proofs.")

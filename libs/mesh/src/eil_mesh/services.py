@@ -33,3 +33,5 @@ SERVICES: dict[str, Service] = {
     )
 }
 """Every service by name, callees before callers: the order to start in."""
+OUTSIDERS = ("keda",)
+"""Programs outside of the mesh that hold a certificate of its CA (common name): each reaches the methods that name it, and nothing else."""

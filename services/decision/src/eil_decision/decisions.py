@@ -1,4 +1,4 @@
-"""Tables of the decision service: committed decisions, and of each source its mode and the largest fleet seen."""
+"""Tables of the decision service: committed decisions, and of each source the largest fleet seen."""
 
 import sqlite3
 
@@ -7,9 +7,6 @@ from eil_mesh.clock import to_us
 from eil_mesh.store import Tx
 
 ACTIONS_TOPIC = "eil.act.actions"
-MODES = ("observe", "advise", "approve", "auto")
-"""How far the mesh may go, least first."""
-NEW_SOURCE_MODE = "advise"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
   seq INTEGER PRIMARY KEY,
@@ -29,19 +26,7 @@ CREATE TABLE IF NOT EXISTS fleets (
   largest INTEGER NOT NULL,
   PRIMARY KEY (tenant, source)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS modes (
-  tenant TEXT NOT NULL,
-  source TEXT NOT NULL,
-  mode TEXT NOT NULL,
-  PRIMARY KEY (tenant, source)
-) STRICT, WITHOUT ROWID;
 """
-
-
-def mode_of(conn: sqlite3.Connection, tenant: str, source: str) -> str:
-    """The mode in force for a source."""
-    row = conn.execute("SELECT mode FROM modes WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
-    return row[0] if row else NEW_SOURCE_MODE
 
 
 def largest_fleet(conn: sqlite3.Connection, tenant: str, source: str) -> int:

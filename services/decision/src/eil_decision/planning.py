@@ -14,8 +14,10 @@ from eil.regime.v1 import regime_pb2, regime_pb2_grpc
 from eil_mesh.clock import MICROSECONDS
 from eil_physics.thermal import DEFAULT_AMBIENT_K
 
-from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval, persistent_load
-from eil_decision.domain.choice import Choice, Goal, Load, candidates, choose
+from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval
+from eil_decision.domain.choice import Choice, Goal, candidates, choose
+from eil_decision.domain.load import Load, as_it_is, from_forecast, stage_rows
+from eil_decision.domain.lookahead import STAGES
 from eil_decision.domain.plant import History, Plant, assumed_plant, learn_plant
 
 log = structlog.get_logger("eil.decision")
@@ -71,7 +73,8 @@ class Planner:
         plant = learn_plant(history) if history.power_w.size else assumed_plant()
         load = await self._load(request, history, rows)
         limits = request.constraints
-        goal = Goal(horizon_s, limits.max_latency_ms or None, limits.min_throughput or None)
+        latency_ms = limits.max_latency_ms or None
+        goal = Goal(horizon_s, latency_ms, limits.min_throughput or None, history.caution(latency_ms))
         servers = request.current_state.active_servers
         seen = int(np.nanmax(history.servers, initial=max(servers, largest)))
         largest = min(seen, max(MAX_SERVERS, servers))
@@ -93,25 +96,20 @@ class Planner:
         past = history.servers * history.utilisation
         past = np.append(past[np.isfinite(past)][:-1], now)
         if past.size < MIN_FORECAST:
-            return _as_it_is(past, rows, "too little is known to forecast it")
+            return as_it_is(past, rows, "too little is known to forecast it")
         series = nvp_pb2.Series(name="load", values=past)
+        ahead = STAGES * stage_rows(rows, history.step_s)
         try:
             answer = await self._nvp.Predict(
-                nvp_pb2.PredictRequest(history=[series], horizon=rows, level=0.9), timeout=self._deadline_s
+                nvp_pb2.PredictRequest(history=[series], horizon=ahead, level=0.9), timeout=self._deadline_s
             )
         except grpc.aio.AioRpcError as error:
             log.warning("no forecast", code=error.code().name, detail=error.details())
-            return _as_it_is(past, rows, f"no forecast could be had ({error.code().name})")
+            return as_it_is(past, rows, f"no forecast could be had ({error.code().name})")
         predicted = answer.predictions[0]
-        mean, low, high = (max(v / rows, 0.0) for v in (predicted.total, predicted.total_low, predicted.total_high))
-        return Load(mean, low, max(high, low), max(predicted.high), f"{answer.method}: {answer.reason}")
-
-
-def _as_it_is(past: np.ndarray, rows: int, why: str) -> Load:
-    """Persistence of the load, and why it had to stand in."""
-    now, half = persistent_load(past, rows)
-    text = f"the load as it is, ± {half / now if now else 0:.0%}: {why}"
-    return Load(now, max(now - half, 0.0), now + half, now + half, text)
+        width = predicted.total_high - predicted.total_low
+        source = f"{answer.method}: {answer.reason}"
+        return from_forecast(predicted.point, predicted.low, predicted.high, width, rows, source)
 
 
 def _column(known: regime_pb2.GetHistoryResponse, name: str) -> np.ndarray:

@@ -1,26 +1,14 @@
-"""Enumerate the sizes of the fleet, predict, price, keep the constraints, choose."""
+"""Predict every size of the fleet, price it over the stages to come, keep the constraints, choose."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eil_decision.domain.load import Z90, Load
+from eil_decision.domain.lookahead import STAGE_S, costs, grid
 from eil_decision.domain.plant import SAFE_CAP, UTILISATION_CAP, Plant
 
-Z90 = 1.6449
-"""Half-width of a 90 % interval in standard deviations."""
 MAX_ALTERNATIVES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Mean load over the horizon in fully used servers, with a 90 % interval of the mean and the peak to be planned for."""
-
-    mean: float
-    low: float
-    high: float
-    peak: float
-    source: str
-    """How it was forecast, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +18,8 @@ class Goal:
     horizon_s: float
     max_latency_ms: float | None
     min_throughput: float | None
-    irreversibility_weight: float = 1.0
-    """w₃ of the cost; w₁ is 1, and w₂ is 0 because in a steady state T₀·ΔS is ΔE once more."""
+    caution: float = 1.0
+    """Factor on the price of a broken latency (`plant.caution`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +39,10 @@ class Candidate:
     excess: float
     """How far it is from keeping them; 0 if it does."""
     cost_j: float
+    """Expected cost of going there and on from there (`lookahead.py`): w₁ and w₃ are 1, and w₂ is 0 because in a steady state T₀·ΔS is ΔE
+    once more."""
+    risk: float
+    """Share of the time that the latency is expected to be broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +57,18 @@ class Choice:
 
 
 def candidates(plant: Plant, load: Load, goal: Goal, now: int, largest: int, rows: float) -> list[Candidate]:
-    """Every size from 1 to the largest seen. `rows` are the telemetry rows in the horizon, over which noise averages out."""
-    hold_run_j = plant.power_w(now, load.mean) * goal.horizon_s
-    return [_candidate(plant, load, goal, now, servers, rows, hold_run_j) for servers in range(1, largest + 1)]
+    """Sizes from 1 to the largest seen. `rows` are the telemetry rows in the horizon, over which noise averages out."""
+    sizes = grid(now, largest)
+    stage_s = max(goal.horizon_s, STAGE_S)
+    cost, risk = costs(plant, load.path(), utilisation_limit(plant, goal), sizes, now, stage_s, goal.caution)
+    return [
+        _candidate(plant, load, goal, now, int(servers), rows, float(cost[i]), float(risk[i]))
+        for i, servers in enumerate(sizes)
+    ]
 
 
 def _candidate(
-    plant: Plant, load: Load, goal: Goal, now: int, servers: int, rows: float, hold_run_j: float
+    plant: Plant, load: Load, goal: Goal, now: int, servers: int, rows: float, cost_j: float, risk: float
 ) -> Candidate:
     horizon_s = goal.horizon_s
     run_j = plant.power_w(servers, load.mean) * horizon_s
@@ -93,7 +90,8 @@ def _candidate(
         latency_ms=plant.latency_ms(servers, load.peak),
         broken=tuple(broken),
         excess=excess,
-        cost_j=(run_j - hold_run_j) + goal.irreversibility_weight * started * plant.start_j,
+        cost_j=cost_j,
+        risk=risk,
     )
 
 
@@ -136,11 +134,15 @@ def choose(found: Sequence[Candidate], now: int) -> Choice:
         elif hold.broken:
             reason = f"{now} servers do not keep the constraints ({hold.broken[0]}); {chosen.servers} are the cheapest that do"
         else:
-            reason = f"{chosen.servers} servers keep the constraints and use {saved_j:.0f} J less than {now}"
+            reason = (
+                f"{chosen.servers} servers keep the constraints and use {saved_j:.0f} J less than {now}"
+                if saved_j > 0
+                else f"{chosen.servers} servers cost less than {now} over the stages to come, broken constraints and later starts counted"
+            )
     else:
         chosen = min(found, key=lambda c: (c.excess, c.cost_j))
         reason = (
-            f"no size from 1 to {len(found)} keeps the constraints; {chosen.servers} servers come nearest ({chosen.broken[0]}): "
+            f"no size from 1 to {found[-1].servers} keeps the constraints; {chosen.servers} servers come nearest ({chosen.broken[0]}): "
             "allow more latency, ask for less throughput, or add servers"
         )
     others = tuple(c for c in by_move if c is not chosen)[:MAX_ALTERNATIVES]

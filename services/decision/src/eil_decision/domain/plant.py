@@ -26,7 +26,18 @@ SAFE_CAP = 0.97
 MIN_ROWS = 8
 """Rows below which a law is assumed, not learned."""
 
+ALLOWED, PRIOR = 0.006, 1.5
+"""Share of rows that may break the latency, and broken rows taken for granted before any were seen."""
+
 Vector = NDArray[np.float64]
+
+
+def caution(broken: int, rows: int) -> float:
+    """Factor on the price of a broken latency, from how many of the newest rows broke it: 1 where that were ALLOWED of them.
+
+    Risks are forecast; what really happened corrects them.
+    """
+    return (broken + PRIOR) / (rows * ALLOWED + PRIOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,12 @@ class History:
     request_rate: Vector
     latency_ms: Vector
     step_s: float
+
+    def caution(self, max_latency_ms: float | None) -> float:
+        """How much dearer a broken latency is priced than usual, from how often these rows broke it (`caution`)."""
+        known = np.isfinite(self.latency_ms)
+        broken = self.latency_ms[known] > (max_latency_ms or np.inf) * (1.0 + 1e-9)
+        return caution(int(broken.sum()), int(known.sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,10 @@ class Plant:
     def power_w(self, servers: int, load: float) -> float:
         """Expected power [W] of `servers` sharing `load` (in fully used servers)."""
         return servers * self.idle_w + self.slope_w * min(load, servers)
+
+    def server_w(self, used: Vector) -> Vector:
+        """Expected power of a server [W] at utilisations 0 … 1."""
+        return self.idle_w + self.slope_w * used
 
     @property
     def peak_w(self) -> float:

@@ -1,9 +1,10 @@
 """Multi-step forecasts of telemetry that know how wrong they are and when they are out of their depth.
 
-The point is a ridge autoregression or persistence, whichever erred less on held-out, time-ordered origins; the
-intervals are the conformal quantiles of those very errors.
+The point is a ridge autoregression, damped trends or persistence, whichever erred least on held-out, time-ordered origins;
+the intervals are the conformal quantiles of those very errors.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -11,6 +12,11 @@ import numpy as np
 
 from eil_nvp.domain.conformal import Array, conformal_radius, random_walk_radius, residuals_needed
 from eil_nvp.domain.ridge import Design, LinearModel, design, fit, plan_inputs, roll
+from eil_nvp.domain.trend import Trend, follow
+
+STILL = "persistence"
+TREND_ROWS = 8
+"""Rows before the first origin on which trends are checked where ridge cannot be."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Forecast:
     total_high: Array
     """(d,)."""
     method: str
-    """"ridge" when at least one channel uses it, else "persistence"."""
+    """Methods other than persistence that a channel uses, e.g. "ridge and trend"; else "persistence"."""
     methods: tuple[str, ...]
     """The method of each channel."""
     in_domain: bool
@@ -82,7 +88,7 @@ def forecast(
     """Forecast `horizon` steps beyond `history` (T, d), equally spaced, oldest first; NaN marks a missing value.
 
     `planned` (horizon, p) holds inputs known in advance (server count, set-point) and `planned_history` (T, p) what
-    they were. Each channel takes ridge or persistence by held-out squared error; intervals are the (n+1) conformal
+    they were. Each channel takes ridge, trend or persistence by held-out squared error; intervals are the (n+1) conformal
     quantile of the held-out residuals per step, per channel and of the sum over the horizon. Needs:
 
     * ridge: T >= lags + min_rows + horizon + max(horizon, residuals_needed(level)) - 1
@@ -176,39 +182,113 @@ def _assumed(values: Array, horizon: int, level: float, config: ForecastConfig) 
 
 
 def _learned(values: Array, plan: Array, horizon: int, held_out: int, level: float, config: ForecastConfig) -> Forecast:
-    """Ridge or persistence per channel, by their errors on the same held-out origins."""
+    """Ridge, trend or persistence per channel, by their errors on the same held-out origins."""
     steps, channels = values.shape
     lags = _lags(steps, channels, config)
-    still = np.repeat(values[-1:], horizon, axis=0)
     first, last = lags - 1 + config.min_rows, steps - horizon  # origins t in [first, last) have a known future
+    truth, trends = _futures(values, horizon), [follow(column) for column in values.T]
     if last - first < held_out:
-        residuals = _futures(values, horizon)[:last] - values[:last, None]
+        origins = np.arange(min(TREND_ROWS, last - held_out), last)
+        from_still = (truth[origins] - values[origins][:, None])[None]
+        contest = _Contest(from_still, {"trend": _trend_residuals(trends, truth, origins)[None]}, config.win_ratio)
         rest = config.min_rows - 1 + horizon + held_out
         needed = next(n for n in count(steps) if n >= _lags(n, channels, config) + rest)
-        reason = f"persistence: {steps} samples, {needed} are needed to train and check ridge over {horizon} steps"
-        answer = _around(values, still, *_radii(residuals, level), reason, trained_on=steps - 1, in_domain=True)
+        point = _points(values, {"trend": _trend(trends, horizon)}, contest.winner, horizon)
+        reason = (
+            f"{contest.sentence()}; {steps} samples, {needed} are needed to train and check ridge over {horizon} steps"
+        )
+        residuals = contest.residuals()
+        answer = _around(
+            values,
+            point,
+            *_radii(residuals, level),
+            reason,
+            trained_on=steps - 1,
+            in_domain=True,
+            methods=contest.winner,
+        )
         return _checked(answer, values[:-1], values[-1:], config)
     data = design(values, plan[: steps + 1], lags)
     origins = _origins(max(first, min(steps // 2, last - held_out)), last, held_out, config.blocks)
-    truth = _futures(values, horizon)[origins]
-    from_ridge = truth - _backtest(data, plan, origins, horizon, lags)
-    from_still = truth - values[origins][:, :, None]
-    wins = _wins(from_ridge, from_still, config.win_ratio)
+    from_ridge = truth[origins] - _backtest(data, plan, origins, horizon, lags)
+    from_still = truth[origins] - values[origins][:, :, None]
+    from_trend = _trend_residuals(trends, truth, origins.ravel()).reshape(from_still.shape)
+    both = 0.5 * (from_ridge + from_trend)  # errors that differ in kind cancel
+    others = {"ridge": from_ridge, "trend": from_trend, "their mean": both}
+    contest = _Contest(from_still, others, config.win_ratio)
     model = fit(data, len(data.targets), lags)
     ahead = plan_inputs(plan[steps - 1 :])[None, None]
-    point = roll([model], data.windows[None, -1:], ahead)[0, 0]
-    wins &= np.isfinite(point).all(axis=0)
-    residuals = np.where(wins, from_ridge, from_still).reshape(-1, horizon, channels)
+    ridge, trend = roll([model], data.windows[None, -1:], ahead)[0, 0], _trend(trends, horizon)
+    paths = {"ridge": ridge, "trend": trend, "their mean": 0.5 * (ridge + trend)}
+    contest.strike(paths)
     answer = _around(
         values,
-        np.where(wins, point, still),
-        *_radii(residuals, level),
-        _verdict(wins, len(residuals)),
+        _points(values, paths, contest.winner, horizon),
+        *_radii(contest.residuals(), level),
+        contest.sentence(),
         trained_on=len(data.targets),
         in_domain=True,
-        wins=wins,
+        methods=contest.winner,
     )
     return _checked(answer, data.inputs[:-1], data.inputs[-1:], config, values)
+
+
+class _Contest:
+    """Which method each channel takes, by squared errors on the same held-out origins; persistence unless another errs less.
+
+    Args:
+        still: (blocks, m, horizon, d) errors of persistence.
+        others: errors of the other methods, by name.
+        win_ratio: what another must bring the mean squared error below, as a share of persistence's.
+    """
+
+    def __init__(self, still: Array, others: dict[str, Array], win_ratio: float) -> None:
+        self._errors = {STILL: still, **others}
+        self.winner = [STILL] * still.shape[-1]
+        squares = {name: _mean_square(errors) for name, errors in self._errors.items()}
+        for name in others:
+            wins = _wins(squares[name], squares[STILL], win_ratio)
+            for channel in np.flatnonzero(wins):
+                best = squares[self.winner[channel]][:, channel].mean()
+                if squares[name][:, channel].mean() < best:
+                    self.winner[channel] = name
+
+    def strike(self, paths: dict[str, Array]) -> None:
+        """Channels whose winner's path is not finite go back to persistence."""
+        for channel, name in enumerate(self.winner):
+            if name != STILL and not np.isfinite(paths[name][:, channel]).all():
+                self.winner[channel] = STILL
+
+    def residuals(self) -> Array:
+        """(n, horizon, d) held-out errors of the winners."""
+        chosen = np.stack([self._errors[name][..., channel] for channel, name in enumerate(self.winner)], axis=-1)
+        return chosen.reshape(-1, *chosen.shape[2:])
+
+    def sentence(self) -> str:
+        """Who won, for people."""
+        origins = self._errors[STILL].shape[0] * self._errors[STILL].shape[1]
+        names = sorted(set(self.winner) - {STILL})
+        if not names:
+            return f"persistence: nothing erred less on {origins} held-out origins"
+        still = ", ".join(str(channel) for channel, name in enumerate(self.winner) if name == STILL)
+        but = f", but persistence for channels {still}" if still else ""
+        return f"{' and '.join(names)}: errs least on {origins} held-out origins{but}"
+
+
+def _points(values: Array, paths: dict[str, Array], winner: list[str], horizon: int) -> Array:
+    still = np.repeat(values[-1:], horizon, axis=0)
+    return np.stack([(paths[name] if name != STILL else still)[:, c] for c, name in enumerate(winner)], axis=1)
+
+
+def _trend(trends: Sequence[Trend], horizon: int) -> Array:
+    """(horizon, d) by damped trends."""
+    return np.stack([trend.forecasts(slice(-1, None), horizon)[0] for trend in trends], axis=1)
+
+
+def _trend_residuals(trends: Sequence[Trend], truth: Array, origins: np.ndarray) -> Array:
+    """(n, horizon, d): each origin predicted from its past alone."""
+    paths = [trend.forecasts(origins, truth.shape[1]) for trend in trends]
+    return truth[origins] - np.stack(paths, axis=-1)
 
 
 def _lags(steps: int, channels: int, config: ForecastConfig) -> int:
@@ -233,33 +313,26 @@ def _futures(values: Array, horizon: int) -> Array:
     return np.lib.stride_tricks.sliding_window_view(values[1:], horizon, axis=0).transpose(0, 2, 1)
 
 
-def _wins(from_ridge: Array, from_still: Array, win_ratio: float) -> np.ndarray:
-    """(d,) whether ridge errs less, overall by the margin and in each half of the held-out stretch.
+def _mean_square(errors: Array) -> Array:
+    """(n, d) mean squared error of each origin over the horizon."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.mean(errors.reshape(-1, *errors.shape[2:]) ** 2, axis=1)
+
+
+def _wins(other: Array, still: Array, win_ratio: float) -> np.ndarray:
+    """(d,) whether a method errs less than persistence, overall by the margin and in each half of the held-out stretch.
 
     The halves keep one lucky excursion of a random walk from passing for skill.
     """
-    horizon, channels = from_ridge.shape[2:]
-    with np.errstate(over="ignore", invalid="ignore"):
-        ridge = np.mean(from_ridge.reshape(-1, horizon, channels) ** 2, axis=1)
-    still = np.mean(from_still.reshape(-1, horizon, channels) ** 2, axis=1)
     middle = len(still) // 2
-    wins = ridge.mean(axis=0) < win_ratio * still.mean(axis=0)
-    wins &= ridge[:middle].mean(axis=0) < still[:middle].mean(axis=0)
-    return wins & (ridge[middle:].mean(axis=0) < still[middle:].mean(axis=0))
+    wins = other.mean(axis=0) < win_ratio * still.mean(axis=0)
+    wins &= other[:middle].mean(axis=0) < still[:middle].mean(axis=0)
+    return wins & (other[middle:].mean(axis=0) < still[middle:].mean(axis=0))
 
 
 def _radii(residuals: Array, level: float) -> tuple[Array, Array]:
     """Half-widths per step (horizon, d) and of the sum (d,) from held-out residuals (n, horizon, d)."""
     return conformal_radius(residuals, level), conformal_radius(residuals.sum(axis=1), level)
-
-
-def _verdict(wins: np.ndarray, origins: int) -> str:
-    if wins.all():
-        return f"ridge: errs less than persistence on {origins} held-out origins"
-    if not wins.any():
-        return f"persistence: ridge did not err less on {origins} held-out origins"
-    named = ", ".join(str(channel) for channel in np.flatnonzero(~wins))
-    return f"ridge, but persistence for channels {named}, where ridge did not err less on {origins} held-out origins"
 
 
 def _around(
@@ -271,10 +344,10 @@ def _around(
     *,
     trained_on: int,
     in_domain: bool = False,
-    wins: np.ndarray | None = None,
+    methods: Sequence[str] | None = None,
 ) -> Forecast:
     """A forecast with half-widths `steps` (horizon, d) and `total` (d,) around `point`."""
-    chosen = np.zeros(values.shape[1], dtype=bool) if wins is None else wins
+    chosen = tuple(methods or [STILL] * values.shape[1])
     sums = point.sum(axis=0)
     return Forecast(
         point=point,
@@ -283,8 +356,8 @@ def _around(
         total_point=sums,
         total_low=sums - total,
         total_high=sums + total,
-        method="ridge" if chosen.any() else "persistence",
-        methods=tuple("ridge" if win else "persistence" for win in chosen),
+        method=" and ".join(sorted(set(chosen) - {STILL})) or STILL,
+        methods=chosen,
         in_domain=in_domain,
         reason=reason,
         trained_on=trained_on,

@@ -47,7 +47,7 @@ class CurrentState(_message.Message):
     def __init__(self, active_servers: _Optional[int] = ..., avg_utilization: _Optional[float] = ...) -> None: ...
 
 class ActResponse(_message.Message):
-    __slots__ = ("action", "proof", "pft_reward", "prediction_id", "horizon_s", "predicted_state", "alternatives", "reason", "mode", "emitted", "window_start")
+    __slots__ = ("action", "proof", "pft_reward", "prediction_id", "horizon_s", "predicted_state", "alternatives", "reason", "mode", "emitted", "window_start", "disruption_score")
     ACTION_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     PFT_REWARD_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class ActResponse(_message.Message):
     MODE_FIELD_NUMBER: _ClassVar[int]
     EMITTED_FIELD_NUMBER: _ClassVar[int]
     WINDOW_START_FIELD_NUMBER: _ClassVar[int]
+    DISRUPTION_SCORE_FIELD_NUMBER: _ClassVar[int]
     action: Action
     proof: Checks
     pft_reward: float
@@ -70,19 +71,26 @@ class ActResponse(_message.Message):
     mode: str
     emitted: bool
     window_start: _timestamp_pb2.Timestamp
-    def __init__(self, action: _Optional[_Union[Action, _Mapping]] = ..., proof: _Optional[_Union[Checks, _Mapping]] = ..., pft_reward: _Optional[float] = ..., prediction_id: _Optional[str] = ..., horizon_s: _Optional[float] = ..., predicted_state: _Optional[_Union[PredictedState, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., reason: _Optional[str] = ..., mode: _Optional[str] = ..., emitted: _Optional[bool] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    disruption_score: float
+    def __init__(self, action: _Optional[_Union[Action, _Mapping]] = ..., proof: _Optional[_Union[Checks, _Mapping]] = ..., pft_reward: _Optional[float] = ..., prediction_id: _Optional[str] = ..., horizon_s: _Optional[float] = ..., predicted_state: _Optional[_Union[PredictedState, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., reason: _Optional[str] = ..., mode: _Optional[str] = ..., emitted: _Optional[bool] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disruption_score: _Optional[float] = ...) -> None: ...
 
 class Action(_message.Message):
-    __slots__ = ("type", "target_servers", "expected_energy_savings", "expected_entropy_change")
+    __slots__ = ("type", "target_servers", "expected_energy_savings", "expected_entropy_change", "lease_s", "revert_to_servers", "renewal")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     TARGET_SERVERS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_ENERGY_SAVINGS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_ENTROPY_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    LEASE_S_FIELD_NUMBER: _ClassVar[int]
+    REVERT_TO_SERVERS_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_FIELD_NUMBER: _ClassVar[int]
     type: str
     target_servers: int
     expected_energy_savings: float
     expected_entropy_change: float
-    def __init__(self, type: _Optional[str] = ..., target_servers: _Optional[int] = ..., expected_energy_savings: _Optional[float] = ..., expected_entropy_change: _Optional[float] = ...) -> None: ...
+    lease_s: float
+    revert_to_servers: int
+    renewal: bool
+    def __init__(self, type: _Optional[str] = ..., target_servers: _Optional[int] = ..., expected_energy_savings: _Optional[float] = ..., expected_entropy_change: _Optional[float] = ..., lease_s: _Optional[float] = ..., revert_to_servers: _Optional[int] = ..., renewal: _Optional[bool] = ...) -> None: ...
 
 class Checks(_message.Message):
     __slots__ = ("energy_conservation", "entropy_valid", "feasibility_check", "untested")
@@ -135,7 +143,7 @@ class GetDecisionResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("request", "response", "committed", "window_start", "window_end", "baseline_low", "baseline_high", "inputs_digest", "approved_by", "asked_by", "may_mint")
+    __slots__ = ("request", "response", "committed", "window_start", "window_end", "baseline_low", "baseline_high", "inputs_digest", "approved_by", "asked_by", "may_mint", "emitted", "withheld")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +155,8 @@ class Decision(_message.Message):
     APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
     ASKED_BY_FIELD_NUMBER: _ClassVar[int]
     MAY_MINT_FIELD_NUMBER: _ClassVar[int]
+    EMITTED_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
     request: ActRequest
     response: ActResponse
     committed: _timestamp_pb2.Timestamp
@@ -158,7 +168,53 @@ class Decision(_message.Message):
     approved_by: str
     asked_by: str
     may_mint: bool
-    def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ..., may_mint: _Optional[bool] = ...) -> None: ...
+    emitted: _timestamp_pb2.Timestamp
+    withheld: str
+    def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ..., may_mint: _Optional[bool] = ..., emitted: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., withheld: _Optional[str] = ...) -> None: ...
+
+class Control(_message.Message):
+    __slots__ = ("change", "source", "mode", "by", "reason")
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    change: str
+    source: str
+    mode: str
+    by: str
+    reason: str
+    def __init__(self, change: _Optional[str] = ..., source: _Optional[str] = ..., mode: _Optional[str] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class GetDecisionTreeRequest(_message.Message):
+    __slots__ = ("prediction_id",)
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    prediction_id: str
+    def __init__(self, prediction_id: _Optional[str] = ...) -> None: ...
+
+class GetDecisionTreeResponse(_message.Message):
+    __slots__ = ("root",)
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    root: DecisionNode
+    def __init__(self, root: _Optional[_Union[DecisionNode, _Mapping]] = ...) -> None: ...
+
+class DecisionNode(_message.Message):
+    __slots__ = ("kind", "label", "outcome", "reason", "cost", "energy", "children")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    CHILDREN_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    label: str
+    outcome: str
+    reason: str
+    cost: float
+    energy: float
+    children: _containers.RepeatedCompositeFieldContainer[DecisionNode]
+    def __init__(self, kind: _Optional[str] = ..., label: _Optional[str] = ..., outcome: _Optional[str] = ..., reason: _Optional[str] = ..., cost: _Optional[float] = ..., energy: _Optional[float] = ..., children: _Optional[_Iterable[_Union[DecisionNode, _Mapping]]] = ...) -> None: ...
 
 class ListDecisionsRequest(_message.Message):
     __slots__ = ("source", "page_size", "page_token")
@@ -213,11 +269,65 @@ class StreamActionsRequest(_message.Message):
     def __init__(self, source: _Optional[str] = ...) -> None: ...
 
 class StreamActionsResponse(_message.Message):
-    __slots__ = ("source", "prediction_id", "action")
+    __slots__ = ("source", "prediction_id", "action", "emitted", "lease_until")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
+    EMITTED_FIELD_NUMBER: _ClassVar[int]
+    LEASE_UNTIL_FIELD_NUMBER: _ClassVar[int]
     source: str
     prediction_id: str
     action: Action
-    def __init__(self, source: _Optional[str] = ..., prediction_id: _Optional[str] = ..., action: _Optional[_Union[Action, _Mapping]] = ...) -> None: ...
+    emitted: _timestamp_pb2.Timestamp
+    lease_until: _timestamp_pb2.Timestamp
+    def __init__(self, source: _Optional[str] = ..., prediction_id: _Optional[str] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., emitted: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class StopActionsRequest(_message.Message):
+    __slots__ = ("source", "reason")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    reason: str
+    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StopActionsResponse(_message.Message):
+    __slots__ = ("stops",)
+    STOPS_FIELD_NUMBER: _ClassVar[int]
+    stops: _containers.RepeatedCompositeFieldContainer[Stop]
+    def __init__(self, stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ...) -> None: ...
+
+class ReleaseActionsRequest(_message.Message):
+    __slots__ = ("source", "reason")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    reason: str
+    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReleaseActionsResponse(_message.Message):
+    __slots__ = ("stops",)
+    STOPS_FIELD_NUMBER: _ClassVar[int]
+    stops: _containers.RepeatedCompositeFieldContainer[Stop]
+    def __init__(self, stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ...) -> None: ...
+
+class ListStopsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListStopsResponse(_message.Message):
+    __slots__ = ("stops",)
+    STOPS_FIELD_NUMBER: _ClassVar[int]
+    stops: _containers.RepeatedCompositeFieldContainer[Stop]
+    def __init__(self, stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ...) -> None: ...
+
+class Stop(_message.Message):
+    __slots__ = ("source", "since", "by", "reason")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    since: _timestamp_pb2.Timestamp
+    by: str
+    reason: str
+    def __init__(self, source: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DecisionServiceStub:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*.
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops.
     """
 
     def __init__(self, channel):
@@ -44,6 +44,11 @@ class DecisionServiceStub:
                 '/eil.decision.v1.DecisionService/GetDecision',
                 request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionRequest.SerializeToString,
                 response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionResponse.FromString,
+                _registered_method=True)
+        self.GetDecisionTree = channel.unary_unary(
+                '/eil.decision.v1.DecisionService/GetDecisionTree',
+                request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionTreeRequest.SerializeToString,
+                response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionTreeResponse.FromString,
                 _registered_method=True)
         self.ListDecisions = channel.unary_unary(
                 '/eil.decision.v1.DecisionService/ListDecisions',
@@ -65,14 +70,30 @@ class DecisionServiceStub:
                 request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsRequest.SerializeToString,
                 response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsResponse.FromString,
                 _registered_method=True)
+        self.StopActions = channel.unary_unary(
+                '/eil.decision.v1.DecisionService/StopActions',
+                request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.StopActionsRequest.SerializeToString,
+                response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.StopActionsResponse.FromString,
+                _registered_method=True)
+        self.ReleaseActions = channel.unary_unary(
+                '/eil.decision.v1.DecisionService/ReleaseActions',
+                request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.ReleaseActionsRequest.SerializeToString,
+                response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.ReleaseActionsResponse.FromString,
+                _registered_method=True)
+        self.ListStops = channel.unary_unary(
+                '/eil.decision.v1.DecisionService/ListStops',
+                request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.ListStopsRequest.SerializeToString,
+                response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.ListStopsResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*.
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops.
     """
 
     def Act(self, request, context):
         """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
+        In mode `observe` nothing is committed: the answer has no prediction_id.
         Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
         NOT_FOUND if the named source never sent a sample.
         """
@@ -87,6 +108,14 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDecisionTree(self, request, context):
+        """A decision as a tree, for people: the question, every size that was weighed with why it won or lost, and what became of the action.
+        NOT_FOUND if it was never issued to this tenant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDecisions(self, request, context):
         """Decisions, newest first.
         """
@@ -95,21 +124,45 @@ class DecisionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveDecision(self, request, context):
-        """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has begun without it.
+        """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has passed without it, if the red
+        button was pressed, if the source's mode was lowered since, or if the hour's budget of moves is used up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetMode(self, request, context):
-        """Sets how far the mesh may go with a source: observe, advise, approve or auto.
+        """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamActions(self, request, context):
-        """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones.
+        """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones. Each is a lease: see Action. An action
+        that confirms the size ordered before renews the lease.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopActions(self, request, context):
+        """The red button. From the answer on nothing is emitted for the tenant, or for one source of it, and what was emitted is no longer
+        vouched for: its leases end. Decisions are still answered, as advice. It holds until ReleaseActions, also over a restart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseActions(self, request, context):
+        """Takes a stop back: the tenant's own, or one source's. Leases that it ended stay ended; the next decisions are emitted again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStops(self, request, context):
+        """Stops in force.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,6 +180,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.GetDecision,
                     request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionRequest.FromString,
                     response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionResponse.SerializeToString,
+            ),
+            'GetDecisionTree': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDecisionTree,
+                    request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionTreeRequest.FromString,
+                    response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionTreeResponse.SerializeToString,
             ),
             'ListDecisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDecisions,
@@ -148,6 +206,21 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsRequest.FromString,
                     response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsResponse.SerializeToString,
             ),
+            'StopActions': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopActions,
+                    request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.StopActionsRequest.FromString,
+                    response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.StopActionsResponse.SerializeToString,
+            ),
+            'ReleaseActions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseActions,
+                    request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.ReleaseActionsRequest.FromString,
+                    response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.ReleaseActionsResponse.SerializeToString,
+            ),
+            'ListStops': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStops,
+                    request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.ListStopsRequest.FromString,
+                    response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.ListStopsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'eil.decision.v1.DecisionService', rpc_method_handlers)
@@ -157,7 +230,7 @@ def add_DecisionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DecisionService:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*.
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops.
     """
 
     @staticmethod
@@ -204,6 +277,33 @@ class DecisionService:
             '/eil.decision.v1.DecisionService/GetDecision',
             eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionRequest.SerializeToString,
             eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDecisionTree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.decision.v1.DecisionService/GetDecisionTree',
+            eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionTreeRequest.SerializeToString,
+            eil_dot_decision_dot_v1_dot_decision__pb2.GetDecisionTreeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -312,6 +412,87 @@ class DecisionService:
             '/eil.decision.v1.DecisionService/StreamActions',
             eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsRequest.SerializeToString,
             eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopActions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.decision.v1.DecisionService/StopActions',
+            eil_dot_decision_dot_v1_dot_decision__pb2.StopActionsRequest.SerializeToString,
+            eil_dot_decision_dot_v1_dot_decision__pb2.StopActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseActions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.decision.v1.DecisionService/ReleaseActions',
+            eil_dot_decision_dot_v1_dot_decision__pb2.ReleaseActionsRequest.SerializeToString,
+            eil_dot_decision_dot_v1_dot_decision__pb2.ReleaseActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStops(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.decision.v1.DecisionService/ListStops',
+            eil_dot_decision_dot_v1_dot_decision__pb2.ListStopsRequest.SerializeToString,
+            eil_dot_decision_dot_v1_dot_decision__pb2.ListStopsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DecisionServiceStub:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*."""
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,43 +35,77 @@ class DecisionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DecisionServiceAsyncStub: ...
     Act: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ActRequest, _decision_pb2.ActResponse]
     """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
+    In mode `observe` nothing is committed: the answer has no prediction_id.
     Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
     NOT_FOUND if the named source never sent a sample.
     """
     GetDecision: _grpc.UnaryUnaryMultiCallable[_decision_pb2.GetDecisionRequest, _decision_pb2.GetDecisionResponse]
     """A decision with its committed prediction. NOT_FOUND if it was never issued to this tenant."""
+    GetDecisionTree: _grpc.UnaryUnaryMultiCallable[_decision_pb2.GetDecisionTreeRequest, _decision_pb2.GetDecisionTreeResponse]
+    """A decision as a tree, for people: the question, every size that was weighed with why it won or lost, and what became of the action.
+    NOT_FOUND if it was never issued to this tenant.
+    """
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ListDecisionsRequest, _decision_pb2.ListDecisionsResponse]
     """Decisions, newest first."""
     ApproveDecision: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ApproveDecisionRequest, _decision_pb2.ApproveDecisionResponse]
-    """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has begun without it."""
+    """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has passed without it, if the red
+    button was pressed, if the source's mode was lowered since, or if the hour's budget of moves is used up.
+    """
     SetMode: _grpc.UnaryUnaryMultiCallable[_decision_pb2.SetModeRequest, _decision_pb2.SetModeResponse]
-    """Sets how far the mesh may go with a source: observe, advise, approve or auto."""
+    """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once."""
     StreamActions: _grpc.UnaryStreamMultiCallable[_decision_pb2.StreamActionsRequest, _decision_pb2.StreamActionsResponse]
-    """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones."""
+    """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones. Each is a lease: see Action. An action
+    that confirms the size ordered before renews the lease.
+    """
+    StopActions: _grpc.UnaryUnaryMultiCallable[_decision_pb2.StopActionsRequest, _decision_pb2.StopActionsResponse]
+    """The red button. From the answer on nothing is emitted for the tenant, or for one source of it, and what was emitted is no longer
+    vouched for: its leases end. Decisions are still answered, as advice. It holds until ReleaseActions, also over a restart.
+    """
+    ReleaseActions: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ReleaseActionsRequest, _decision_pb2.ReleaseActionsResponse]
+    """Takes a stop back: the tenant's own, or one source's. Leases that it ended stay ended; the next decisions are emitted again."""
+    ListStops: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ListStopsRequest, _decision_pb2.ListStopsResponse]
+    """Stops in force."""
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*."""
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Act: _aio.UnaryUnaryMultiCallable[_decision_pb2.ActRequest, _decision_pb2.ActResponse]  # type: ignore[assignment]
     """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
+    In mode `observe` nothing is committed: the answer has no prediction_id.
     Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
     NOT_FOUND if the named source never sent a sample.
     """
     GetDecision: _aio.UnaryUnaryMultiCallable[_decision_pb2.GetDecisionRequest, _decision_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """A decision with its committed prediction. NOT_FOUND if it was never issued to this tenant."""
+    GetDecisionTree: _aio.UnaryUnaryMultiCallable[_decision_pb2.GetDecisionTreeRequest, _decision_pb2.GetDecisionTreeResponse]  # type: ignore[assignment]
+    """A decision as a tree, for people: the question, every size that was weighed with why it won or lost, and what became of the action.
+    NOT_FOUND if it was never issued to this tenant.
+    """
     ListDecisions: _aio.UnaryUnaryMultiCallable[_decision_pb2.ListDecisionsRequest, _decision_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """Decisions, newest first."""
     ApproveDecision: _aio.UnaryUnaryMultiCallable[_decision_pb2.ApproveDecisionRequest, _decision_pb2.ApproveDecisionResponse]  # type: ignore[assignment]
-    """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has begun without it."""
+    """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has passed without it, if the red
+    button was pressed, if the source's mode was lowered since, or if the hour's budget of moves is used up.
+    """
     SetMode: _aio.UnaryUnaryMultiCallable[_decision_pb2.SetModeRequest, _decision_pb2.SetModeResponse]  # type: ignore[assignment]
-    """Sets how far the mesh may go with a source: observe, advise, approve or auto."""
+    """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once."""
     StreamActions: _aio.UnaryStreamMultiCallable[_decision_pb2.StreamActionsRequest, _decision_pb2.StreamActionsResponse]  # type: ignore[assignment]
-    """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones."""
+    """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones. Each is a lease: see Action. An action
+    that confirms the size ordered before renews the lease.
+    """
+    StopActions: _aio.UnaryUnaryMultiCallable[_decision_pb2.StopActionsRequest, _decision_pb2.StopActionsResponse]  # type: ignore[assignment]
+    """The red button. From the answer on nothing is emitted for the tenant, or for one source of it, and what was emitted is no longer
+    vouched for: its leases end. Decisions are still answered, as advice. It holds until ReleaseActions, also over a restart.
+    """
+    ReleaseActions: _aio.UnaryUnaryMultiCallable[_decision_pb2.ReleaseActionsRequest, _decision_pb2.ReleaseActionsResponse]  # type: ignore[assignment]
+    """Takes a stop back: the tenant's own, or one source's. Leases that it ended stay ended; the next decisions are emitted again."""
+    ListStops: _aio.UnaryUnaryMultiCallable[_decision_pb2.ListStopsRequest, _decision_pb2.ListStopsResponse]  # type: ignore[assignment]
+    """Stops in force."""
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*."""
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops."""
 
     @_abc_1.abstractmethod
     def Act(
@@ -80,6 +114,7 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.ActResponse, _abc.Awaitable[_decision_pb2.ActResponse]]:
         """Chooses the cheapest action that keeps the constraints and commits its prediction to the journal before it answers.
+        In mode `observe` nothing is committed: the answer has no prediction_id.
         Where no action keeps the constraints, it answers the one nearest to keeping them, feasibility_check false, and what to relax.
         NOT_FOUND if the named source never sent a sample.
         """
@@ -91,6 +126,16 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.GetDecisionResponse, _abc.Awaitable[_decision_pb2.GetDecisionResponse]]:
         """A decision with its committed prediction. NOT_FOUND if it was never issued to this tenant."""
+
+    @_abc_1.abstractmethod
+    def GetDecisionTree(
+        self,
+        request: _decision_pb2.GetDecisionTreeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.GetDecisionTreeResponse, _abc.Awaitable[_decision_pb2.GetDecisionTreeResponse]]:
+        """A decision as a tree, for people: the question, every size that was weighed with why it won or lost, and what became of the action.
+        NOT_FOUND if it was never issued to this tenant.
+        """
 
     @_abc_1.abstractmethod
     def ListDecisions(
@@ -106,7 +151,9 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decision_pb2.ApproveDecisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.ApproveDecisionResponse, _abc.Awaitable[_decision_pb2.ApproveDecisionResponse]]:
-        """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has begun without it."""
+        """Lets a decision of a source in mode `approve` be carried out. FAILED_PRECONDITION if its horizon has passed without it, if the red
+        button was pressed, if the source's mode was lowered since, or if the hour's budget of moves is used up.
+        """
 
     @_abc_1.abstractmethod
     def SetMode(
@@ -114,7 +161,7 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decision_pb2.SetModeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.SetModeResponse, _abc.Awaitable[_decision_pb2.SetModeResponse]]:
-        """Sets how far the mesh may go with a source: observe, advise, approve or auto."""
+        """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once."""
 
     @_abc_1.abstractmethod
     def StreamActions(
@@ -122,6 +169,34 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decision_pb2.StreamActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_decision_pb2.StreamActionsResponse], _abc.AsyncIterator[_decision_pb2.StreamActionsResponse]]:
-        """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones."""
+        """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones. Each is a lease: see Action. An action
+        that confirms the size ordered before renews the lease.
+        """
+
+    @_abc_1.abstractmethod
+    def StopActions(
+        self,
+        request: _decision_pb2.StopActionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.StopActionsResponse, _abc.Awaitable[_decision_pb2.StopActionsResponse]]:
+        """The red button. From the answer on nothing is emitted for the tenant, or for one source of it, and what was emitted is no longer
+        vouched for: its leases end. Decisions are still answered, as advice. It holds until ReleaseActions, also over a restart.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseActions(
+        self,
+        request: _decision_pb2.ReleaseActionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.ReleaseActionsResponse, _abc.Awaitable[_decision_pb2.ReleaseActionsResponse]]:
+        """Takes a stop back: the tenant's own, or one source's. Leases that it ended stay ended; the next decisions are emitted again."""
+
+    @_abc_1.abstractmethod
+    def ListStops(
+        self,
+        request: _decision_pb2.ListStopsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.ListStopsResponse, _abc.Awaitable[_decision_pb2.ListStopsResponse]]:
+        """Stops in force."""
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,97 @@
+"""What a size of the fleet costs in the end: a receding horizon of stages over load scenarios, by dynamic programming.
+
+The load of the next stages is a path of means that the forecast will revise as it learns more: from stage to stage its log moves by a
+normal step of standard deviation `revision`, on a grid of NODES. About the mean a row's load is log-normal with `spread`, and so is the
+risk that it exceeds what a size serves within the latency. From a size a move to any other costs the start-up energy of the servers started
+and WEAR_S at peak power for each one moved; each stage costs its expected energy and VIOLATION at peak power for the share of time
+that the constraint is broken. Backwards from the last stage this gives the expected cost of every size to go to, revisions taken
+into account: what would be stopped now and started soon stays on.
+
+It is exact on its grid. Assumptions: servers are alike, a started server serves from the next stage on, stopping is free.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from eil_decision.domain.plant import Plant
+
+Vector = NDArray[np.float64]
+STAGES, STAGE_S = 3, 300.0
+"""Stages that the load is forecast for, and how long one is at least [s]."""
+DEPTH = 6
+"""Stages looked ahead, the load staying as it is after the last that is forecast: within so long a start or a stop has paid for itself."""
+VIOLATION = 42.0
+"""Price of a broken constraint, in servers at peak power for as long as it is broken."""
+WEAR_S = 450.0
+"""Price of moving a server, in seconds at peak power: wear, and the disruption of whoever runs it."""
+NODES = 9
+SIZES = 128
+"""Sizes compared at most; of a larger fleet every so-manieth, the present one among them."""
+_NOISE, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The load to come, in fully used servers."""
+
+    means: tuple[float, ...]
+    """Of each stage, all above 0."""
+    spread: float
+    """Standard deviation of the log of a row's load about its mean."""
+    revision: float
+    """Standard deviation of the log of the mean's revision from stage to stage."""
+
+
+def grid(now: int, largest: int) -> NDArray[np.int64]:
+    """Sizes to compare: every one up to SIZES, else evenly spaced ones, `now` and its neighbours among them."""
+    if largest <= SIZES:
+        return np.arange(1, largest + 1)
+    near = np.arange(max(1, now - 4), min(largest, now + 4) + 1)
+    return np.unique(np.concatenate([np.linspace(1, largest, SIZES - near.size).round().astype(np.int64), near]))
+
+
+def costs(
+    plant: Plant, path: Path, limit: float, sizes: NDArray[np.int64], now: int, stage_s: float, caution: float = 1.0
+) -> tuple[Vector, Vector]:
+    """(N,) expected cost [J] of going to each size from `now` servers and on from there, and the risk of the first stage.
+
+    Args:
+        limit: utilisation above which the constraint is broken.
+        caution: factor on the price of breaking it.
+    """
+    count, spread = sizes.astype(np.float64), max(path.spread, 1e-3)
+    drift, between = _revisions(path)
+    mean = np.array(path.means)[:, None] * np.exp(drift)
+    stage = _energy_j(plant, mean, spread, count, stage_s)
+    risk = np.asarray(ndtr(-np.log(count * limit / mean[:, :, None]) / spread), np.float64)
+    stage += caution * VIOLATION * plant.peak_w * stage_s * risk
+    apart = count[None, :] - count[:, None]
+    move = np.maximum(apart, 0.0) * plant.start_j + WEAR_S * plant.peak_w * np.abs(apart)
+    ahead = np.zeros((drift.size, count.size))
+    for k in range(len(path.means) - 1, 0, -1):
+        ahead = between @ (move[None] + (stage[k] + ahead)[:, None, :]).min(axis=2)
+    middle = drift.size // 2
+    first = np.maximum(count - now, 0.0) * plant.start_j + WEAR_S * plant.peak_w * np.abs(count - now)
+    return first + stage[0, middle] + ahead[middle], risk[0, middle]
+
+
+def _revisions(path: Path) -> tuple[Vector, Vector]:
+    """Grid of revisions so far, and the chances of the next ones from each."""
+    if path.revision <= 0.0 or len(path.means) == 1:
+        return np.zeros(1), np.ones((1, 1))
+    reach = 2.5 * path.revision * math.sqrt(len(path.means) - 1)
+    drift = np.linspace(-reach, reach, NODES)
+    chances = np.exp(-0.5 * ((drift[None, :] - drift[:, None]) / path.revision) ** 2)
+    return drift, chances / chances.sum(axis=1, keepdims=True)
+
+
+def _energy_j(plant: Plant, mean: Vector, spread: float, count: Vector, stage_s: float) -> Vector:
+    """(K, G, N) expected energy of a stage [J]."""
+    loads = mean[:, :, None] * np.exp(spread * _NOISE)
+    used = np.minimum(loads[..., None] / count, 1.0)
+    return stage_s * count * np.einsum("q,kgqn->kgn", _WEIGHTS, plant.server_w(used))
