@@ -27,13 +27,13 @@ class ForecastConfig:
     """Only the newest samples count, so that one forecast costs milliseconds."""
     max_lags: int = 32
     """Longest memory in samples."""
-    max_lagged_inputs: int = 64
+    max_lagged_inputs: int = 48
     """Lags times channels at most."""
     min_rows: int = 24
     """Training rows before the first held-out origin."""
-    blocks: int = 2
+    blocks: int = 1
     """Refits along the held-out stretch."""
-    win_ratio: float = 0.98
+    win_ratio: float = 0.96
     """Ridge must bring the held-out mean squared error below this share of persistence's."""
     range_margin: float = 0.1
     """Share of the training range by which an input may leave it and still count as inside."""
