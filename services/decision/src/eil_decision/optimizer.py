@@ -9,12 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from eil_decision.domain.choice import Choice, Goal, candidates, choose
-from eil_decision.domain.load import Load, as_it_is, from_forecast, stage_rows
+from eil_decision.domain.load import MIN_HISTORY, Load, as_it_is, from_forecast, stage_rows
 from eil_decision.domain.lookahead import STAGES
 from eil_decision.domain.plant import History, Plant, learn_plant
-
-LEAST_FORECAST = 10
-"""Rows of load below which it is taken as it is."""
 
 
 class LoadPredictor(Protocol):
@@ -93,7 +90,7 @@ class EILOptimizer:
         return decision
 
     def _load(self, source: str, past: np.ndarray, rows: int, step_s: float) -> Load:
-        if self._make is None or past.size < LEAST_FORECAST or step_s <= 0:
+        if self._make is None or past.size < MIN_HISTORY or step_s <= 0:
             return as_it_is(past, rows, "too little is known to forecast it")
         if source not in self._predictors:
             self._predictors[source] = self._make(), 0

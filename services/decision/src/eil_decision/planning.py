@@ -16,14 +16,12 @@ from eil_physics.thermal import DEFAULT_AMBIENT_K
 
 from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval
 from eil_decision.domain.choice import Choice, Goal, candidates, choose
-from eil_decision.domain.load import Load, as_it_is, from_forecast, stage_rows
+from eil_decision.domain.load import MIN_HISTORY, Load, as_it_is, from_forecast, stage_rows
 from eil_decision.domain.lookahead import STAGES
 from eil_decision.domain.plant import History, Plant, assumed_plant, learn_plant
 
 log = structlog.get_logger("eil.decision")
 KELVIN = 273.15
-MIN_FORECAST = 10
-"""Rows of history below which a forecast has nothing to learn from and the load is taken as it is."""
 MAX_SERVERS = 10_000
 """Sizes searched at most."""
 
@@ -95,7 +93,7 @@ class Planner:
         now = request.current_state.active_servers * request.current_state.avg_utilization
         past = history.servers * history.utilisation
         past = np.append(past[np.isfinite(past)][:-1], now)
-        if past.size < MIN_FORECAST:
+        if past.size < MIN_HISTORY:
             return as_it_is(past, rows, "too little is known to forecast it")
         series = nvp_pb2.Series(name="load", values=past)
         ahead = STAGES * stage_rows(rows, history.step_s)

@@ -74,21 +74,25 @@ class Models:
         Raises:
             NotFound: there is none.
         """
-        row = await self._store.read(lambda conn: _rows(conn, tenant, domain))
-        if not row:
+        found = await self._store.read(lambda conn: _digests(conn, tenant, domain))
+        if not found:
             raise NotFound(
                 f"no model serves the domain {domain!r}; train one with `eil nvp train {domain}` and publish it",
                 reason="MODEL_NOT_FOUND",
             )
-        return await asyncio.to_thread(self._served, row[0])
+        return await self._served(tenant, found[0])
 
     async def all(self, tenant: str) -> list[Served]:
         """Every model of a tenant, by domain."""
-        rows = await self._store.read(lambda conn: _rows(conn, tenant, None))
-        return await asyncio.to_thread(lambda: [self._served(row) for row in rows])
+        found = await self._store.read(lambda conn: _digests(conn, tenant, None))
+        return [await self._served(tenant, digest) for digest in found]
 
-    def _served(self, row: sqlite3.Row) -> Served:
-        return Served(row["digest"], self._read(row["digest"], row["checkpoint"]))
+    async def _served(self, tenant: str, digest: str) -> Served:
+        """A model; its checkpoint is read from the store if it is not in memory."""
+        if (model := self._held.get(digest)) is None:
+            checkpoint = await self._store.read(lambda conn: _checkpoint(conn, tenant, digest))
+            model = await asyncio.to_thread(self._read, digest, checkpoint)
+        return Served(digest, model)
 
     def _read(self, digest: str, checkpoint: bytes) -> FieldModel:
         if digest not in self._held:
@@ -100,10 +104,18 @@ class Models:
         return self._held[digest]
 
 
-def _rows(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[sqlite3.Row]:
-    return conn.execute(
-        "SELECT * FROM models WHERE tenant = ? AND domain = coalesce(?, domain) ORDER BY domain", (tenant, domain)
-    ).fetchall()
+def _digests(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[str]:
+    rows = conn.execute(
+        "SELECT digest FROM models WHERE tenant = ? AND domain = coalesce(?, domain) ORDER BY domain", (tenant, domain)
+    )
+    return [row[0] for row in rows]
+
+
+def _checkpoint(conn: sqlite3.Connection, tenant: str, digest: str) -> bytes:
+    row = conn.execute("SELECT checkpoint FROM models WHERE tenant = ? AND digest = ?", (tenant, digest)).fetchone()
+    if row is None:
+        raise NotFound(f"the model {digest} was replaced in this moment; ask again", reason="MODEL_NOT_FOUND")
+    return row[0]
 
 
 def message(served: Served) -> nvp_pb2.Model:

@@ -11,6 +11,8 @@ from eil_decision.domain.lookahead import DEPTH, STAGE_S, STAGES, Path
 
 Z90 = 1.6449
 """Half-width of a 90 % interval in standard deviations."""
+MIN_HISTORY = 10
+"""Rows of load below which a forecast has nothing to learn from and the load is taken as it is."""
 MAX_FORECAST = 120
 """Rows forecast at most: beyond them the load is taken to stay."""
 LEAST_REVISION, LARGEST_REVISION = 0.1, 0.5

@@ -11,10 +11,10 @@ from itertools import count
 import numpy as np
 
 from eil_nvp.domain.conformal import Array, conformal_radius, random_walk_radius, residuals_needed
+from eil_nvp.domain.contest import STILL, Contest
 from eil_nvp.domain.ridge import Design, LinearModel, design, fit, plan_inputs, roll
 from eil_nvp.domain.trend import Trend, follow
 
-STILL = "persistence"
 TREND_ROWS = 8
 """Rows before the first origin on which trends are checked where ridge cannot be."""
 
@@ -190,7 +190,7 @@ def _learned(values: Array, plan: Array, horizon: int, held_out: int, level: flo
     if last - first < held_out:
         origins = np.arange(min(TREND_ROWS, last - held_out), last)
         from_still = (truth[origins] - values[origins][:, None])[None]
-        contest = _Contest(from_still, {"trend": _trend_residuals(trends, truth, origins)[None]}, config.win_ratio)
+        contest = Contest(from_still, {"trend": _trend_residuals(trends, truth, origins)[None]}, config.win_ratio)
         rest = config.min_rows - 1 + horizon + held_out
         needed = next(n for n in count(steps) if n >= _lags(n, channels, config) + rest)
         point = _points(values, {"trend": _trend(trends, horizon)}, contest.winner, horizon)
@@ -215,7 +215,7 @@ def _learned(values: Array, plan: Array, horizon: int, held_out: int, level: flo
     from_trend = _trend_residuals(trends, truth, origins.ravel()).reshape(from_still.shape)
     both = 0.5 * (from_ridge + from_trend)  # errors that differ in kind cancel
     others = {"ridge": from_ridge, "trend": from_trend, "their mean": both}
-    contest = _Contest(from_still, others, config.win_ratio)
+    contest = Contest(from_still, others, config.win_ratio)
     model = fit(data, len(data.targets), lags)
     ahead = plan_inputs(plan[steps - 1 :])[None, None]
     ridge, trend = roll([model], data.windows[None, -1:], ahead)[0, 0], _trend(trends, horizon)
@@ -231,48 +231,6 @@ def _learned(values: Array, plan: Array, horizon: int, held_out: int, level: flo
         methods=contest.winner,
     )
     return _checked(answer, data.inputs[:-1], data.inputs[-1:], config, values)
-
-
-class _Contest:
-    """Which method each channel takes, by squared errors on the same held-out origins; persistence unless another errs less.
-
-    Args:
-        still: (blocks, m, horizon, d) errors of persistence.
-        others: errors of the other methods, by name.
-        win_ratio: what another must bring the mean squared error below, as a share of persistence's.
-    """
-
-    def __init__(self, still: Array, others: dict[str, Array], win_ratio: float) -> None:
-        self._errors = {STILL: still, **others}
-        self.winner = [STILL] * still.shape[-1]
-        squares = {name: _mean_square(errors) for name, errors in self._errors.items()}
-        for name in others:
-            wins = _wins(squares[name], squares[STILL], win_ratio)
-            for channel in np.flatnonzero(wins):
-                best = squares[self.winner[channel]][:, channel].mean()
-                if squares[name][:, channel].mean() < best:
-                    self.winner[channel] = name
-
-    def strike(self, paths: dict[str, Array]) -> None:
-        """Channels whose winner's path is not finite go back to persistence."""
-        for channel, name in enumerate(self.winner):
-            if name != STILL and not np.isfinite(paths[name][:, channel]).all():
-                self.winner[channel] = STILL
-
-    def residuals(self) -> Array:
-        """(n, horizon, d) held-out errors of the winners."""
-        chosen = np.stack([self._errors[name][..., channel] for channel, name in enumerate(self.winner)], axis=-1)
-        return chosen.reshape(-1, *chosen.shape[2:])
-
-    def sentence(self) -> str:
-        """Who won, for people."""
-        origins = self._errors[STILL].shape[0] * self._errors[STILL].shape[1]
-        names = sorted(set(self.winner) - {STILL})
-        if not names:
-            return f"persistence: nothing erred less on {origins} held-out origins"
-        still = ", ".join(str(channel) for channel, name in enumerate(self.winner) if name == STILL)
-        but = f", but persistence for channels {still}" if still else ""
-        return f"{' and '.join(names)}: errs least on {origins} held-out origins{but}"
 
 
 def _points(values: Array, paths: dict[str, Array], winner: list[str], horizon: int) -> Array:
@@ -311,23 +269,6 @@ def _backtest(data: Design, plan: Array, origins: np.ndarray, horizon: int, lags
 def _futures(values: Array, horizon: int) -> Array:
     """(T - horizon, horizon, d): the `horizon` values after each instant."""
     return np.lib.stride_tricks.sliding_window_view(values[1:], horizon, axis=0).transpose(0, 2, 1)
-
-
-def _mean_square(errors: Array) -> Array:
-    """(n, d) mean squared error of each origin over the horizon."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.mean(errors.reshape(-1, *errors.shape[2:]) ** 2, axis=1)
-
-
-def _wins(other: Array, still: Array, win_ratio: float) -> np.ndarray:
-    """(d,) whether a method errs less than persistence, overall by the margin and in each half of the held-out stretch.
-
-    The halves keep one lucky excursion of a random walk from passing for skill.
-    """
-    middle = len(still) // 2
-    wins = other.mean(axis=0) < win_ratio * still.mean(axis=0)
-    wins &= other[:middle].mean(axis=0) < still[:middle].mean(axis=0)
-    return wins & (other[middle:].mean(axis=0) < still[middle:].mean(axis=0))
 
 
 def _radii(residuals: Array, level: float) -> tuple[Array, Array]:

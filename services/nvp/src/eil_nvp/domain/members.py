@@ -68,10 +68,8 @@ def cycle(rows: Array) -> int:
 def predict(trained: Trained | None, rows: Array, steps: int, plan: Array) -> Array:
     """(M, steps, d) what each member says after rows (n, d); NaN where it cannot. `plan` is (n + steps, p)."""
     absent = np.full((steps, rows.shape[1]), np.nan)
-    blind = bool(plan.shape[1]) and not np.array_equal(
-        plan[len(rows) :], np.repeat(plan[len(rows) - 1 : len(rows)], steps, axis=0)
-    )
-    blind = blind and trained is not None
+    held = np.repeat(plan[len(rows) - 1 : len(rows)], steps, axis=0)
+    blind = trained is not None and not np.array_equal(plan[len(rows) :], held)
     makers: dict[str, Callable[[], Array]] = {
         "direct": lambda: _direct(trained, rows, steps, plan) if trained else absent,
         "autoregressive": lambda: _autoregressive(trained, rows, steps, plan) if trained else absent,

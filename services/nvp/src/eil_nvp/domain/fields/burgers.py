@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .domain import FieldDomain, Trajectories, mean_imbalance
+from .domain import FieldDomain, Trajectories
 from .spectral import derivative_axes, grid_of, to_fields, to_spectrum, torch_derivatives, wavenumbers
 
 POINTS = 160
@@ -62,10 +62,6 @@ class Burgers(FieldDomain):
     def mean_law(self) -> NDArray[np.float64]:
         """Momentum stays."""
         return np.array([[1.0]])
-
-    def imbalance(self, before: torch.Tensor, inputs: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Change of momentum."""
-        return mean_imbalance(before[:, 0], 0.0, after[:, 0])
 
     def energy(self, states: torch.Tensor) -> torch.Tensor:
         """½⟨u²⟩."""

@@ -66,27 +66,28 @@ class FieldDomain(ABC):
         """Weights (O, F, C) of a stage as physics allows them."""
         return weights
 
-    @abstractmethod
     def imbalance(self, before: torch.Tensor, inputs: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """(B,): by how much a step breaks the conservation law, as a share of what is conserved."""
+        """(B,): by how much a step breaks the conservation law, as a share of what is conserved.
+
+        Here the distance of the means from their law, over the root mean square of the states; the worst channel's.
+        """
+        axes = tuple(range(2, after.ndim))
+        away = after.mean(axes) - self._lawful_means(before, inputs)
+        return (away.abs() / after.square().mean(axes).sqrt().clamp_min(1e-300)).amax(1)
 
     def restore(self, before: torch.Tensor, inputs: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
         """The states nearest to `after` that conserve: here with the means that follow from those before."""
-        law = self.mean_law()
-        if law is None:
-            return after
         axes = tuple(range(2, after.ndim))
-        given = torch.cat([before, inputs], 1).mean(axes)
-        means = given @ torch.as_tensor(law, dtype=after.dtype, device=after.device)
-        return after + (means - after.mean(axes))[(...,) + (None,) * len(axes)]
+        away = self._lawful_means(before, inputs) - after.mean(axes)
+        return after + away[(...,) + (None,) * len(axes)]
+
+    def _lawful_means(self, states: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """(B, C): the means that a step must lead to."""
+        law = self.mean_law()
+        assert law is not None, f"{self.name} has no law of means: it must say itself what it conserves"
+        given = torch.cat([states, inputs], 1).mean(tuple(range(2, states.ndim)))
+        return given @ torch.as_tensor(law, dtype=states.dtype, device=states.device)
 
     @abstractmethod
     def energy(self, states: torch.Tensor) -> torch.Tensor:
         """(B,): the energy, or what stands for it here, per area."""
-
-
-def mean_imbalance(before: torch.Tensor, gain: torch.Tensor | float, after: torch.Tensor) -> torch.Tensor:
-    """(B,): |mean after − mean before − gain| over the root mean square after, of fields (B, *grid)."""
-    axes = tuple(range(1, before.ndim))
-    change = after.mean(axes) - before.mean(axes) - gain
-    return change.abs() / after.square().mean(axes).sqrt().clamp_min(1e-300)

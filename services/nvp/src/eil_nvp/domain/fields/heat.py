@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .domain import FieldDomain, Trajectories, mean_imbalance
+from .domain import FieldDomain, Trajectories
 from .spectral import random_field, wavenumbers
 
 DIFFUSIVITY = 1.1e-4
@@ -44,10 +44,6 @@ class Heat(FieldDomain):
     def mean_law(self) -> NDArray[np.float64]:
         """Energy in is energy stored."""
         return np.array([[1.0], [self.step_s]])
-
-    def imbalance(self, before: torch.Tensor, inputs: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Energy stored against energy put in."""
-        return mean_imbalance(before[:, 0], self.step_s * inputs[:, 0].mean((1, 2)), after[:, 0])
 
     def energy(self, states: torch.Tensor) -> torch.Tensor:
         """Root mean square excess over ambient [K]: thermal energy has no lowest level to be a share of."""

@@ -6,8 +6,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .domain import FieldDomain, Trajectories, mean_imbalance
-from .spectral import Etdrk4, Spectrum, grid_of, random_field, to_fields, to_spectrum, torch_wavenumbers, wavenumbers
+from .domain import FieldDomain, Trajectories
+from .spectral import (
+    Etdrk4,
+    Spectrum,
+    gradient_square,
+    grid_of,
+    random_field,
+    record,
+    to_fields,
+    to_spectrum,
+    wavenumbers,
+)
 
 REFINEMENT = 5
 
@@ -30,14 +40,10 @@ class Relaxation(FieldDomain):
         """Pseudo-spectral ETDRK4 without aliases (of the cube too: the half is kept), 5 steps to a recording."""
         shape = (points, points)
         solver = relaxation_solver(points, self.extent, self.step_s / self.substeps / REFINEMENT)
-        states = np.empty((trajectories, steps * self.substeps + 1, 1, *shape))
-        for i in range(trajectories):
-            states[i, 0, 0] = rng.uniform(0.2, 0.6) * random_field(rng, shape, 1, 8) + rng.uniform(-0.2, 0.2)
-            spectrum = np.fft.rfft2(states[i, 0, 0])
-            for t in range(steps * self.substeps):
-                for _ in range(REFINEMENT):
-                    spectrum = solver.step(spectrum)
-                states[i, t + 1, 0] = np.fft.irfft2(spectrum, s=shape)
+        starts = [
+            rng.uniform(0.2, 0.6) * random_field(rng, shape, 1, 8) + rng.uniform(-0.2, 0.2) for _ in range(trajectories)
+        ]
+        states = record(solver, starts, steps * self.substeps, REFINEMENT)
         return Trajectories(states, np.empty((trajectories, steps, 0, *shape)))
 
     def products(self, spectrum: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
@@ -48,16 +54,9 @@ class Relaxation(FieldDomain):
         """The order parameter is conserved."""
         return np.array([[1.0]])
 
-    def imbalance(self, before: torch.Tensor, inputs: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Change of the mean."""
-        return mean_imbalance(before[:, 0], 0.0, after[:, 0])
-
     def energy(self, states: torch.Tensor) -> torch.Tensor:
         """Free energy ⟨¼(φ² − 1)² + ½|∇φ|²⟩."""
-        shape = tuple(states.shape[2:])
-        axes = torch_wavenumbers(shape, self.extent, states.device)
-        spectrum = torch.fft.rfft2(states[:, 0])
-        gradient = sum(torch.fft.irfft2(1j * k * spectrum, s=shape).square() for k in axes)
+        gradient = gradient_square(states[:, 0], self.extent)
         return (0.25 * (states[:, 0].square() - 1.0).square() + 0.5 * gradient).mean((1, 2))
 
 

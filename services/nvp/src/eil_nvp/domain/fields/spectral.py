@@ -60,6 +60,18 @@ def grid_of(spectrum: torch.Tensor) -> tuple[int, ...]:
     return (*spectrum.shape[2:-1], 2 * (spectrum.shape[-1] - 1))
 
 
+def gradient_square(field: torch.Tensor, extent: float) -> torch.Tensor:
+    """|∇field|² of a field (B, *grid)."""
+    shape = tuple(field.shape[1:])
+    axes = tuple(range(1, field.ndim))
+    spectrum = torch.fft.rfftn(field, dim=axes)
+    along = [
+        torch.fft.irfftn(1j * k * spectrum, s=shape, dim=axes).square()
+        for k in torch_wavenumbers(shape, extent, field.device)
+    ]
+    return torch.stack(along).sum(0)
+
+
 def random_field(rng: np.random.Generator, shape: Sequence[int], lowest: int, highest: int) -> Field:
     """A periodic normal random field of unit root mean square whose whole-number wavenumbers lie within [lowest, highest]."""
     spectrum = np.fft.rfftn(rng.standard_normal(shape))
@@ -100,3 +112,15 @@ class Etdrk4:
         nb = self._n(b)
         c = self._half * a + self._q * (2.0 * nb - n0)
         return self._e * spectrum + self._f1 * n0 + 2.0 * self._f2 * (na + nb) + self._f3 * self._n(c)
+
+
+def record(solver: Etdrk4, starts: Sequence[Field], recordings: int, refinement: int) -> Field:
+    """(n, recordings + 1, 1, *grid) of starts (*grid), `refinement` steps of the solver to a recording."""
+    states = np.empty((len(starts), recordings + 1, 1, *starts[0].shape))
+    for i, start in enumerate(starts):
+        states[i, 0, 0], spectrum = start, np.fft.rfft2(start)
+        for t in range(recordings):
+            for _ in range(refinement):
+                spectrum = solver.step(spectrum)
+            states[i, t + 1, 0] = np.fft.irfft2(spectrum, s=start.shape)
+    return states

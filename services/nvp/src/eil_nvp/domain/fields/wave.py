@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from .domain import FieldDomain, Trajectories
-from .spectral import random_field, torch_wavenumbers, wavenumbers
+from .spectral import gradient_square, random_field, wavenumbers
 
 SPEED = 1.0
 """c [m/s]."""
@@ -60,8 +60,5 @@ class Wave(FieldDomain):
 
     def energy(self, states: torch.Tensor) -> torch.Tensor:
         """½⟨v²⟩ + ½c²⟨|∇u|²⟩ [J/kg]."""
-        shape = tuple(states.shape[2:])
-        axes = torch_wavenumbers(shape, self.extent, states.device)
-        spectrum = torch.fft.rfft2(states[:, 0])
-        gradient = sum(torch.fft.irfft2(1j * k * spectrum, s=shape).square() for k in axes)
+        gradient = gradient_square(states[:, 0], self.extent)
         return 0.5 * (states[:, 1].square() + SPEED**2 * gradient).mean((1, 2))
