@@ -59,6 +59,8 @@ class World:
         unproven = plant.act()
         plant.sense(6)
         door.call("PUT", "/v1/modes/alpha-plant", {"mode": "approve"})
+        servers = {"name": "alpha_servers", "kind": "servers", "low": 1, "high": 10}
+        door.call("PUT", "/v1/levers/alpha-plant", {"levers": [servers]})
         to_approve = plant.act()
         history = [{"name": "load", "values": [1.0, 2.0, 3.0]}]
         door.call("POST", "/v1/nvp/predict", {"history": history})  # draws the first lease: the starting grant appears
@@ -107,6 +109,8 @@ class World:
         request = self._filled(GetMessageClass(METHODS[path].input_type))
         if path.endswith("/ApproveDecision"):
             request.prediction_id = self.approvable
+        if path.endswith("/SetLevers"):
+            del request.levers[:]
         return request
 
     def _filled(self, kind: Any) -> Any:

@@ -31,23 +31,27 @@ class Plant:
         answer: dict[str, Any] = {}
         for _ in range(steps):
             self.now_s += STEP_S
-            power_w = self.servers * (120.0 + 180.0 * self.utilisation)
-            self.energy_j += power_w * STEP_S
+            telemetry = self.telemetry()
+            self.energy_j += telemetry.get("power_draw", 0.0) * STEP_S
             body = {
                 "source": self.source,
                 "timestamp": self._stamp(self.now_s),
-                "telemetry": {
-                    "power_draw": power_w,
-                    "cpu_usage": self.utilisation,
-                    "active_servers": self.servers,
-                    "ambient_temperature": AMBIENT_C,
-                    "request_rate": self.servers * self.utilisation * 100.0,
-                    "latency_ms": 8.0 / (1 - self.utilisation),
-                },
+                "telemetry": telemetry,
                 "context": {"power_kind": "mean"},
             }
             answer = self.door.call("POST", "/v1/sense", body)
         return answer
+
+    def telemetry(self) -> dict[str, float]:
+        """What is sent of the step that ends now."""
+        return {
+            "power_draw": self.servers * (120.0 + 180.0 * self.utilisation),
+            "cpu_usage": self.utilisation,
+            "active_servers": self.servers,
+            "ambient_temperature": AMBIENT_C,
+            "request_rate": self.servers * self.utilisation * 100.0,
+            "latency_ms": 8.0 / (1 - self.utilisation),
+        }
 
     def act(self, *, horizon_s: float = 60.0, **more: Any) -> dict[str, Any]:
         """Ask, obey, and begin to meter anew."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer
-from eil_cli import audit_command, lifecycle, loop, tokens
+from eil_cli import audit_command, levers, lifecycle, loop, tokens
 from eil_cli.board import AlreadyRunning, sole_supervisor
 from eil_cli.endpoint import Endpoint
 from eil_cli.lifecycle import _duration
@@ -51,7 +51,7 @@ VERDICT = {
 @pytest.fixture(scope="module")
 def app() -> typer.Typer:
     app = typer.Typer()
-    for register in (lifecycle.register, tokens.register, loop.register, audit_command.register):
+    for register in (lifecycle.register, tokens.register, loop.register, levers.register, audit_command.register):
         register(app)
     return app
 
@@ -84,7 +84,7 @@ def mesh(tmp_path: Path) -> Iterator[tuple[Answers, list[tuple[str, str, Any]]]]
         def log_message(self, format: str, *args: object) -> None:
             return
 
-        do_GET = do_POST = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = answer  # noqa: N815
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -140,8 +140,9 @@ def test_a_channel_given_twice_is_refused(eil: Callable[..., Result], mesh: Mesh
 
 def test_act_asks_with_the_public_names(eil: Callable[..., Result], mesh: Mesh) -> None:
     answers, asked = mesh
-    action = {"type": "scale_down", "target_servers": 10, "expected_energy_savings": 234.5}
-    alternative = {"target_servers": 12, "energy": 3300.0, "reason": "costs more"}
+    crac = {"lever": "crac", "value": 24.0, "change": 1.0}
+    action = {"type": "scale_down", "target_servers": 10, "expected_energy_savings": 234.5, "settings": [crac]}
+    alternative = {"target_servers": 12, "energy": 3300.0, "reason": "costs more", "settings": {"crac": 23.0}}
     answers["POST", "/v1/act"] = (
         200,
         {"action": action, "prediction_id": "pred_1", "predicted_state": PREDICTED, "alternatives": [alternative]},
@@ -159,15 +160,50 @@ def test_act_asks_with_the_public_names(eil: Callable[..., Result], mesh: Mesh) 
         "100",
         "--horizon-s",
         "60",
+        "--set",
+        "crac=23",
+        "--price",
+        "0.3",
+        "--price",
+        "0.1",
     )
 
     assert result.exit_code == 0
     body = asked[0][2]
-    assert body["current_state"] == {"active_servers": 12, "avg_utilization": 0.68}
-    assert body["constraints"] == {"max_latency_ms": 100.0, "min_throughput": 0.0}
+    state = {"active_servers": 12, "avg_utilization": 0.68, "settings": {"crac": 23.0}}
+    assert body["current_state"] == state
+    assert body["price_per_kwh"] == [0.3, 0.1]
+    limits = {"max_latency_ms": 100.0, "min_throughput": 0.0, "max_power_w": 0.0, "max_temperature_c": 0.0}
+    assert body["constraints"] == limits
     assert (body["goal"], body["source"], body["horizon_s"]) == ("minimize_energy", "dc-01", 60.0)
-    for part in ("scale_down to 10 servers", "3,200.1", "eil proof pred_1", "costs more"):
+    for part in (
+        "scale_down to 10 servers",
+        "3,200.1",
+        "eil proof pred_1",
+        "costs more",
+        "24 (+1)",
+        "12 servers, crac 23",
+    ):
         assert part in result.stdout
+
+
+def test_levers_are_declared_from_a_file_and_shown(eil: Callable[..., Result], mesh: Mesh, tmp_path: Path) -> None:
+    answers, asked = mesh
+    crac = {"name": "crac", "kind": "cooling", "low": 18.0, "high": 27.0, "step": 0.5}
+    answers["PUT", "/v1/levers/dc-01"] = (200, {"source": "dc-01", "levers": [crac]})
+    answers["GET", "/v1/levers/dc-01"] = (200, {"source": "dc-01", "levers": []})
+    file = tmp_path / "levers.json"
+    file.write_text(json.dumps([crac]))
+
+    declared = eil("levers", "dc-01", "--declare", str(file))
+
+    assert asked[0][2] == {"levers": [crac]}
+    assert "cooling" in declared.stdout
+    assert "declares no lever" in eil("levers", "dc-01").stdout
+    file.write_text("nonsense")
+    wrong = eil("levers", "dc-01", "--declare", str(file))
+    assert wrong.exit_code == 1
+    assert "no JSON list of levers" in wrong.stderr
 
 
 def test_proof_echoes_the_committed_state_and_takes_the_measured_one(eil: Callable[..., Result], mesh: Mesh) -> None:

@@ -11,6 +11,7 @@ import pytest
 from eil.decision.v1 import decision_pb2, decision_pb2_grpc
 from eil_decision.drafting import Draft
 from eil_decision.main import serve_decisions
+from eil_decision.planning import Known
 from eil_decision.settings import DecisionSettings
 from eil_mesh.clock import MICROSECONDS, ManualClock, from_us
 from eil_mesh.server import Mesh
@@ -32,7 +33,7 @@ class Script:
     issued: int = 0
     largest: int = 12
 
-    async def draft(self, request: decision_pb2.ActRequest, largest: int, asked_by: str) -> Draft:
+    async def draft(self, request: decision_pb2.ActRequest, known: Known, asked_by: str) -> Draft:
         self.issued += 1
         now, horizon_s = request.current_state.active_servers, request.horizon_s or 300.0
         kind = "hold" if self.target == now else "scale_up" if self.target > now else "scale_down"
@@ -50,7 +51,7 @@ class Script:
             window_start=from_us(self.clock_us),
             window_end=from_us(self.clock_us + round(horizon_s * MICROSECONDS)),
         )
-        return Draft(decision, max(largest, self.largest, now), self.urgent, self.advise_only)
+        return Draft(decision, max(known.largest, self.largest, now), self.urgent, self.advise_only)
 
 
 @dataclass

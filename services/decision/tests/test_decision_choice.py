@@ -5,7 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from eil_decision.domain.baseline import persistence_interval, persistent_load
-from eil_decision.domain.choice import Goal, candidates, choose, utilisation_limit
+from eil_decision.domain.choice import Choice, Fleet, utilisation_limit
+from eil_decision.domain.choice import candidates as weighed
+from eil_decision.domain.choice import choose as choose_against
+from eil_decision.domain.conditions import Conditions
+from eil_decision.domain.goal import Goal
 from eil_decision.domain.load import Load, as_it_is, from_forecast, stage_rows
 from eil_decision.domain.lookahead import SIZES, grid
 from eil_decision.domain.plant import Plant
@@ -13,6 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 PLANT = Plant(120.0, 180.0, (1.0, 0.0, 1.0), 3.0, 9000.0, 500.0, 8.0, 100.0)
+
+
+def candidates(plant, load, goal, now, largest, rows):
+    fleet = Fleet(grid(now, 1, largest), now, 1, largest)
+    return weighed(Conditions(plant, load), goal, fleet, 295.0, rows, goal.horizon_s / rows)
+
+
+def choose(found, now) -> Choice:
+    return choose_against(found, next(candidate for candidate in found if candidate.servers == now))
 
 
 def decide(load=5.9, now=12, largest=12, limit_ms=20.0, throughput=None, start_j=9000.0, spread=0.02):
@@ -106,10 +119,13 @@ def test_a_move_that_gains_little_is_not_made():
 
 
 def test_large_fleets_are_searched_on_a_grid_that_holds_the_present_size():
-    sizes = grid(4321, 10_000)
+    sizes = grid(4321, 1, 10_000)
     assert sizes.size <= SIZES
     assert {1, 4320, 4321, 4322, 10_000} <= set(sizes.tolist())
-    assert grid(3, 40).tolist() == list(range(1, 41))
+    assert grid(3, 1, 40).tolist() == list(range(1, 41))
+    assert grid(7, 4, 40, 4, 8).tolist() == [4, 7, 8, 12], "steps and reach; the present size may always stay"
+    assert grid(50, 4, 40, 4, 8).tolist() == [42], "outside of its bounds it goes as near to them as it can"
+    assert grid(44, 4, 40, 4, 8).tolist() == [36, 40]
 
 
 def test_persistence_is_the_last_window_scaled_by_the_servers():

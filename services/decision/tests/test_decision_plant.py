@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from eil_decision.domain.plant import History, assumed_plant, learn_plant
+from eil_decision.domain.learning import learn_plant
+from eil_decision.domain.plant import History, assumed_plant
 
 
 def history(n=200, idle=120.0, peak=300.0, service_ms=8.0, capacity=100.0, noise=0.01, servers=None, seed=1):

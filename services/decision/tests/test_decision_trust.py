@@ -95,7 +95,7 @@ class TestModes:
             before = contents(world.folder)
             async with listening(world) as heard:
                 response = await world.act(12, 10)
-            assert changed(before, contents(world.folder)) == {"decisions", "fleets", "journal"}
+            assert changed(before, contents(world.folder)) == {"clocks", "decisions", "fleets", "journal"}
             assert (response.mode, response.emitted, response.action.lease_s) == ("advise", False, 0)
             assert heard == []
             assert (await world.decision(response.prediction_id)).response == response

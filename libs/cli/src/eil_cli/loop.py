@@ -40,7 +40,7 @@ def sense(
             "context": pairs(context or [], what="a label"),
             "request_id": request_id,
         }
-        answer = _call(state, token, "POST", "/v1/sense", body)
+        answer = call(state, token, "POST", "/v1/sense", body)
     if as_json:
         print_json(answer)
         return
@@ -68,24 +68,49 @@ def act(
     min_throughput: Annotated[float, typer.Option(min=0.0, help="Smallest servable throughput [1/s].")] = 0.0,
     horizon_s: Annotated[float, typer.Option(min=0.0, help="Horizon [s].", show_default="300")] = 0.0,
     mode: Annotated[str, typer.Option(help="observe, advise, approve or auto.", show_default="the source's own")] = "",
-    goal: Annotated[str, typer.Option(help="What is wanted.")] = "minimize_energy",
+    goal: Annotated[
+        str,
+        typer.Option(help="minimize_energy, minimize_cost, minimize_carbon or maximize_efficiency."),
+    ] = "minimize_energy",
+    price: Annotated[
+        list[float] | None, typer.Option(help="Price of energy by hour from now on [currency/kWh]; repeat it.")
+    ] = None,
+    carbon: Annotated[
+        list[float] | None, typer.Option(min=0.0, help="Carbon intensity by hour from now on [g/kWh]; repeat it.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="LEVER=VALUE", help="Value of a lever now.", show_default="the newest its channel showed"
+        ),
+    ] = None,
+    max_power_w: Annotated[float, typer.Option(min=0.0, help="Largest power [W]; 0 is none.")] = 0.0,
+    max_temperature_c: Annotated[float, typer.Option(min=0.0, help="Largest temperature [°C]; 0 is none.")] = 0.0,
     request_id: RequestId = "",
     token: Token = None,
     state: State = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask for the cheapest action that keeps the constraints; its prediction is committed before it is answered."""
-    body = {
-        "goal": goal,
-        "constraints": {"max_latency_ms": max_latency_ms, "min_throughput": min_throughput},
-        "current_state": {"active_servers": servers, "avg_utilization": utilization},
-        "source": source,
-        "horizon_s": horizon_s,
-        "mode": mode,
-        "request_id": request_id,
-    }
     with expected_errors():
-        answer = _call(state, token, "POST", "/v1/act", body)
+        settings = telemetry(setting) if setting else {}
+        body = {
+            "goal": goal,
+            "constraints": {
+                "max_latency_ms": max_latency_ms,
+                "min_throughput": min_throughput,
+                "max_power_w": max_power_w,
+                "max_temperature_c": max_temperature_c,
+            },
+            "current_state": {"active_servers": servers, "avg_utilization": utilization, "settings": settings},
+            "source": source,
+            "horizon_s": horizon_s,
+            "mode": mode,
+            "price_per_kwh": price or [],
+            "carbon_g_per_kwh": carbon or [],
+            "request_id": request_id,
+        }
+        answer = call(state, token, "POST", "/v1/act", body)
     if as_json:
         print_json(answer)
         return
@@ -93,6 +118,10 @@ def act(
     _print_table(
         f"{action.get('type', '')} to {action.get('target_servers', servers)} servers",
         {
+            **{
+                wanted["lever"]: f"{wanted.get('value', 0.0):g} ({wanted.get('change', 0.0):+g})"
+                for wanted in action.get("settings", ())
+            },
             "saves": f"{action.get('expected_energy_savings', 0.0):,.1f} J in {answer.get('horizon_s', 0.0):.0f} s",
             "predicted": f"{predicted.get('energy', 0.0):,.1f} J"
             f" [{predicted.get('energy_low', 0.0):,.1f}, {predicted.get('energy_high', 0.0):,.1f}],"
@@ -107,9 +136,10 @@ def act(
         },
     )
     for other in answer.get("alternatives", ()):
+        named = [f"{other.get('target_servers', 0)} servers"]
+        named += [f"{lever} {value:g}" for lever, value in sorted(other.get("settings", {}).items())]
         out.print(
-            f"  [dim]not {other.get('target_servers', 0)} servers: {other.get('energy', 0.0):,.1f} J, "
-            f"{escape(other.get('reason', ''))}[/]"
+            f"  [dim]not {', '.join(named)}: {other.get('energy', 0.0):,.1f} J, {escape(other.get('reason', ''))}[/]"
         )
 
 
@@ -128,12 +158,12 @@ def proof(
 ) -> None:
     """Judge a committed prediction against what was measured in its window."""
     with expected_errors():
-        found = _call(state, token, "GET", f"/v1/decisions/{quote(prediction_id, safe='')}")
+        found = call(state, token, "GET", f"/v1/decisions/{quote(prediction_id, safe='')}")
         decision = found.get("decision", {})
         predicted = decision.get("response", {}).get("predicted_state", {})
         actual = {"energy": energy, "entropy": entropy}
         if energy is None or entropy is None:
-            measured = _call(state, token, "GET", "/v1/regime/measure", params=window(decision))
+            measured = call(state, token, "GET", "/v1/regime/measure", params=window(decision))
             actual = {name: measured.get(name, 0.0) if given is None else given for name, given in actual.items()}
         body = {
             "prediction_id": prediction_id,
@@ -142,7 +172,7 @@ def proof(
             "timestamp": now(),
             "request_id": request_id,
         }
-        answer = _call(state, token, "POST", "/v1/proof", body)
+        answer = call(state, token, "POST", "/v1/proof", body)
     if as_json:
         print_json(answer)
         return
@@ -202,9 +232,10 @@ def window(decision: dict[str, Any]) -> dict[str, str]:
     return {"source": source, "start": decision["window_start"], "end": decision["window_end"]}
 
 
-def _call(
+def call(
     state: Any, token: str | None, method: str, path: str, body: Any = None, *, params: dict[str, str] | None = None
 ) -> Any:
+    """Ask the mesh of a state folder, as whom the token says."""
     from eil_cli.door import Door
     from eil_cli.endpoint import Endpoint
 

@@ -61,6 +61,10 @@ def _count(description: str, **more: Any) -> Schema:
     return {"type": "integer", "description": description, **more}
 
 
+def _numbers(description: str) -> Schema:
+    return {"type": "array", "description": description, "items": {"type": "number"}, "maxItems": 1000}
+
+
 _TIME = {"format": "date-time"}
 _PAGE = {
     "page_size": _count("Entries wanted at most; 100 by default.", minimum=1, maximum=1000),
@@ -90,13 +94,18 @@ TOOLS: tuple[Tool, ...] = (
         "act",
         "Ask for the cheapest action",
         "Asks which action saves most energy within the constraints, and commits the prediction of its outcome, which cannot be "
-        "altered afterwards. Answers action (scale_down, scale_up or hold, with target_servers; expected_energy_savings [J] over "
-        "the horizon, against doing nothing), predicted_state (energy [J] with a 90 % interval, entropy [J/K]), prediction_id and "
-        "why. Asking does not carry it out unless `emitted` is true. After horizon_s, claim the outcome with `prove`.",
+        "altered afterwards. Answers action (scale_down, scale_up, adjust or hold, with target_servers and settings of other levers; "
+        "expected_energy_savings [J] over the horizon, against doing nothing), predicted_state (energy [J] with a 90 % interval, "
+        "entropy [J/K]), prediction_id and why. Asking does not carry it out unless `emitted` is true. After horizon_s, claim the "
+        "outcome with `prove`.",
         "decision",
         "Act",
         {
-            "goal": _text("What is wanted.", enum=["minimize_energy"]),
+            "goal": _text(
+                "What is wanted: least energy, least cost (give price_per_kwh), least carbon (give carbon_g_per_kwh), or least energy "
+                "for each unit of work.",
+                enum=["minimize_energy", "minimize_cost", "minimize_carbon", "maximize_efficiency"],
+            ),
             "current_state": {
                 "description": "The plant now.",
                 **_object(
@@ -114,10 +123,14 @@ TOOLS: tuple[Tool, ...] = (
                     {
                         "max_latency_ms": _number("Largest latency [ms].", minimum=0),
                         "min_throughput": _number("Smallest throughput that must be servable [requests/s].", minimum=0),
+                        "max_power_w": _number("Largest power [W].", minimum=0),
+                        "max_temperature_c": _number("Largest temperature [°C].", minimum=0),
                     }
                 ),
             },
             "source": _text("Source whose learned behaviour is used; left out, current_state alone is."),
+            "price_per_kwh": _numbers("Price of energy by hour from now on [currency/kWh]."),
+            "carbon_g_per_kwh": _numbers("Carbon intensity by hour from now on [g/kWh]."),
             "horizon_s": _number("Time that the prediction speaks of [s]; 300 by default.", minimum=0, maximum=86_400),
             "mode": _text(
                 "How far the mesh may go; it can only lower the source's own mode.",

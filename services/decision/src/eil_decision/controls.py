@@ -39,14 +39,14 @@ def set_mode(tx: Tx, tenant: str, source: str, mode: str, by: str) -> None:
     _put_mode(tx, tenant, source, mode)
     if emissions.following(tx.conn, tenant, source) != Following():
         emissions.put_following(tx, tenant, source, Following())
-    _journal(tx, tenant, decision_pb2.Control(change="mode", source=source, mode=mode, by=by))
+    journal(tx, tenant, decision_pb2.Control(change="mode", source=source, mode=mode, by=by))
 
 
 def fall_back(tx: Tx, tenant: str, source: str, reason: str) -> None:
     """Set a source back to `advise` because of what was seen."""
     _put_mode(tx, tenant, source, "advise")
     control = decision_pb2.Control(change="mode", source=source, mode="advise", by="decision", reason=reason)
-    _journal(tx, tenant, control)
+    journal(tx, tenant, control)
 
 
 def _put_mode(tx: Tx, tenant: str, source: str, mode: str) -> None:
@@ -64,14 +64,14 @@ def stop(tx: Tx, tenant: str, source: str, by: str, reason: str) -> None:
         "INSERT INTO stops VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", (tenant, source, tx.now_us, by, reason)
     )
     if added.rowcount:
-        _journal(tx, tenant, decision_pb2.Control(change="stop", source=source, by=by, reason=reason))
+        journal(tx, tenant, decision_pb2.Control(change="stop", source=source, by=by, reason=reason))
 
 
 def release(tx: Tx, tenant: str, source: str, by: str, reason: str) -> None:
     """Take a stop back, if there is one."""
     gone = tx.conn.execute("DELETE FROM stops WHERE tenant = ? AND source = ?", (tenant, source))
     if gone.rowcount:
-        _journal(tx, tenant, decision_pb2.Control(change="release", source=source, by=by, reason=reason))
+        journal(tx, tenant, decision_pb2.Control(change="release", source=source, by=by, reason=reason))
 
 
 def stops(conn: sqlite3.Connection, tenant: str) -> list[decision_pb2.Stop]:
@@ -92,5 +92,6 @@ def stopped(conn: sqlite3.Connection, tenant: str, source: str) -> str:
     return f"{row[1]} stopped all actions {what}{why}; an operator can take that back with POST /v1/actions:release"
 
 
-def _journal(tx: Tx, tenant: str, control: decision_pb2.Control) -> None:
+def journal(tx: Tx, tenant: str, control: decision_pb2.Control) -> None:
+    """Put a change on record."""
     tx.journal.append(tx.now_us, tenant, CONTROLS_TOPIC, control.source, control)

@@ -10,7 +10,7 @@ from eil_mesh.reward import MICRO, reward_u, skill
 
 from eil_decision.domain import disruption
 from eil_decision.domain.choice import Candidate
-from eil_decision.planning import Plan, Planner
+from eil_decision.planning import Known, Plan, Planner
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Draft:
 class Drafts(Protocol):
     """Whoever drafts decisions."""
 
-    async def draft(self, request: decision_pb2.ActRequest, largest: int, asked_by: str) -> Draft:
-        """Draft one; `largest` is the largest fleet that earlier decisions have seen."""
+    async def draft(self, request: decision_pb2.ActRequest, known: Known, asked_by: str) -> Draft:
+        """Draft one, given what the service itself knows of the source."""
         ...
 
 
@@ -40,13 +40,13 @@ class Drafter:
     def __init__(self, planner: Planner, clock: Clock, horizon_s: float) -> None:
         self._planner, self._clock, self._horizon_s = planner, clock, horizon_s
 
-    async def draft(self, request: decision_pb2.ActRequest, largest: int, asked_by: str) -> Draft:
+    async def draft(self, request: decision_pb2.ActRequest, known: Known, asked_by: str) -> Draft:
         """Plan, and put the plan into the words of the contract."""
         horizon_s = request.horizon_s or self._horizon_s
-        plan = await self._planner.plan(request, horizon_s, self._clock.now_us(), largest)
+        plan = await self._planner.plan(request, horizon_s, self._clock.now_us(), known)
         chosen, hold = plan.choice.chosen, plan.choice.hold
         urgent = bool(hold.broken) and chosen.servers > hold.servers
-        return Draft(_decision(request, plan, horizon_s, asked_by), plan.largest, urgent)
+        return Draft(_decision(request, plan, horizon_s, asked_by), plan.largest, urgent, plan.too_old)
 
 
 def _quantised(value: float) -> float:
@@ -69,19 +69,21 @@ def _decision(request: decision_pb2.ActRequest, plan: Plan, horizon_s: float, as
 
 def _response(plan: Plan, horizon_s: float) -> decision_pb2.ActResponse:
     choice, chosen, hold = plan.choice, plan.choice.chosen, plan.choice.hold
+    settings = _settings(plan)
     delta = chosen.servers - hold.servers
     decided = {"energy", "entropy"} if plan.entropy_decided else {"energy"}
     expected_skill = skill(chosen.energy_high_j - chosen.energy_low_j, plan.baseline[1] - plan.baseline[0])
     return decision_pb2.ActResponse(
         action=decision_pb2.Action(
-            type="scale_down" if delta < 0 else "scale_up" if delta > 0 else "hold",
+            type=_type(delta, settings),
             target_servers=chosen.servers,
             expected_energy_savings=_quantised(hold.energy_j - chosen.energy_j),
             expected_entropy_change=_quantised((chosen.energy_j - hold.energy_j) / plan.ambient_k),
+            settings=settings,
         ),
         proof=decision_pb2.Checks(
-            energy_conservation=True,
-            entropy_valid=chosen.energy_j >= 0,
+            energy_conservation="energy_conservation" not in chosen.unlawful,
+            entropy_valid="entropy_valid" not in chosen.unlawful,
             feasibility_check=choice.feasible,
             untested=["energy_conservation"],
         ),
@@ -95,22 +97,41 @@ def _response(plan: Plan, horizon_s: float) -> decision_pb2.ActResponse:
             energy_high=_quantised(chosen.energy_high_j),
         ),
         alternatives=[_alternative(candidate, chosen) for candidate in choice.others],
-        reason="; ".join(
-            [choice.reason, f"load by {plan.load.source}", *(f"assumed: {a}" for a in plan.plant.assumptions)]
-        ),
+        reason="; ".join([choice.reason, f"load by {plan.load.source}", *(f"assumed: {a}" for a in plan.assumptions)]),
         window_start=from_us(plan.window_start_us),
         disruption_score=_quantised(disruption.score(hold.energy_j, chosen.energy_j, hold.servers, chosen.servers)),
     )
 
 
+def _type(delta: int, settings: list[decision_pb2.Setting]) -> str:
+    if delta:
+        return "scale_down" if delta < 0 else "scale_up"
+    return "adjust" if any(setting.change for setting in settings) else "hold"
+
+
+def _settings(plan: Plan) -> list[decision_pb2.Setting]:
+    chosen, hold = plan.choice.chosen, plan.choice.hold
+    return [
+        decision_pb2.Setting(
+            lever=lever.name,
+            value=chosen.setting[lever.name],
+            change=chosen.setting[lever.name] - hold.setting[lever.name],
+            revert_to=lever.revert_to,
+        )
+        for lever in plan.levers
+        if lever.name in chosen.setting
+    ]
+
+
 def _alternative(candidate: Candidate, chosen: Candidate) -> decision_pb2.Alternative:
-    worse_j = candidate.cost_j - chosen.cost_j
+    worse_j, wrong = candidate.cost_j - chosen.cost_j, [*candidate.unlawful.values(), *candidate.broken]
     return decision_pb2.Alternative(
         target_servers=candidate.servers,
         cost=_quantised(candidate.cost_j),
         energy=_quantised(candidate.energy_j),
         latency_ms=_finite(candidate.latency_ms),
-        reason=candidate.broken[0] if candidate.broken else f"costs {worse_j:.0f} J more",
+        reason=wrong[0] if wrong else f"costs {worse_j:.0f} J more",
+        settings=candidate.setting,
     )
 
 

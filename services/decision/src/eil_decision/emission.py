@@ -9,7 +9,7 @@ from eil_mesh.errors import FailedPrecondition
 from eil_mesh.requests import remember
 from eil_mesh.store import Tx
 
-from eil_decision import controls, decisions, emissions
+from eil_decision import controls, decisions, declarations, emissions
 from eil_decision.domain import trust
 from eil_decision.domain.trust import Limits
 from eil_decision.drafting import Draft
@@ -55,6 +55,7 @@ class Emitter:
             response.pft_reward = 0.0
         if request.source:
             decisions.note_fleet(tx, tenant, request.source, draft.largest)
+            declarations.note_clock(tx, tenant, request.source, to_us(decision.window_start))
             self._follow(tx, tenant, draft)
             self._let_out(tx, tenant, draft)
         decisions.commit(tx, tenant, decision)
@@ -94,7 +95,11 @@ class Emitter:
         if withheld := self._withheld(tx, tenant, Draft(decision, largest, urgent)):
             raise FailedPrecondition(
                 f"the action cannot be emitted: {withheld.sentence}",
-                reason="ACTIONS_STOPPED" if withheld.outcome == "stopped" else "MOVES_USED_UP",
+                reason="ACTIONS_STOPPED"
+                if withheld.outcome == "stopped"
+                else "TELEMETRY_TOO_OLD"
+                if withheld.outcome == "advise_only"
+                else "MOVES_USED_UP",
             )
         decision.approved_by = by
         self._emit(tx, tenant, decision)
@@ -137,8 +142,8 @@ class Emitter:
         decision, source = draft.decision, draft.decision.request.source
         if why := controls.stopped(tx.conn, tenant, source):
             return Withheld("stopped", why)
-        if draft.advise_only:
-            return Withheld("advise_only", draft.advise_only)
+        if why := draft.advise_only or self._stands_still(tx, tenant, decision):
+            return Withheld("advise_only", why)
         if draft.urgent:
             return None
         moved = emissions.moved_since(tx.conn, tenant, source, to_us(decision.window_start))
@@ -147,6 +152,11 @@ class Emitter:
         if why := trust.over_budget(moving, moved, fleet, self._limits):
             return Withheld("budget", why)
         return None
+
+    def _stands_still(self, tx: Tx, tenant: str, decision: decision_pb2.Decision) -> str:
+        source, clock_us = decision.request.source, to_us(decision.window_start)
+        since_us = declarations.standing_since_us(tx.conn, tenant, source, clock_us, tx.now_us)
+        return trust.stands_still(since_us, tx.now_us, decision.response.horizon_s)
 
     def _order(self, tx: Tx, tenant: str, decision: decision_pb2.Decision) -> trust.Order:
         response, source = decision.response, decision.request.source

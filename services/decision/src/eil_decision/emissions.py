@@ -8,6 +8,8 @@ from eil_mesh.store import Tx
 
 from eil_decision.domain.trust import BUDGET_WINDOW_S, Following, Lease, Order, Pending
 
+ORDERS = 32
+"""Newest orders that the delay of a start is learned from."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS emissions (
   seq INTEGER PRIMARY KEY,
@@ -84,6 +86,15 @@ def moved_since(conn: sqlite3.Connection, tenant: str, source: str, clock_us: in
         (tenant, source, begin_us),
     ).fetchone()
     return row[0]
+
+
+def orders(conn: sqlite3.Connection, tenant: str, source: str) -> tuple[tuple[float, int], ...]:
+    """(moment on the source's clock [s], servers) of a source's newest orders, oldest first."""
+    rows = conn.execute(
+        "SELECT clock_us, target FROM emissions WHERE tenant = ? AND source = ? ORDER BY seq DESC LIMIT ?",
+        (tenant, source, ORDERS),
+    ).fetchall()
+    return tuple((clock_us / MICROSECONDS, target) for clock_us, target in reversed(rows))
 
 
 def put(tx: Tx, tenant: str, source: str, prediction_id: str, clock_us: int, ordered: Order) -> None:

@@ -6,7 +6,7 @@ from eil.regime.v1 import regime_pb2_grpc
 from eil_mesh.server import Mesh, serve
 from externalscaler import externalscaler_pb2_grpc
 
-from eil_decision import controls, decisions, emissions
+from eil_decision import controls, decisions, declarations, emissions
 from eil_decision.domain.trust import Limits
 from eil_decision.drafting import Drafter, Drafts
 from eil_decision.emission import Emitter
@@ -16,7 +16,7 @@ from eil_decision.service import DecisionService
 from eil_decision.settings import DecisionSettings
 from eil_decision.webhook import Webhook, read_secret
 
-SCHEMA = decisions.SCHEMA + controls.SCHEMA + emissions.SCHEMA
+SCHEMA = decisions.SCHEMA + controls.SCHEMA + declarations.SCHEMA + emissions.SCHEMA
 
 
 async def build(mesh: Mesh[DecisionSettings]) -> None:

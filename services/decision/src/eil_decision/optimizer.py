@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from eil_decision.domain.choice import Choice, Goal, candidates, choose
+from eil_decision.domain.choice import Choice
+from eil_decision.domain.goal import Goal
+from eil_decision.domain.learning import learn_plant, with_speeds
+from eil_decision.domain.levers import FLEET, Lever, contradictions
 from eil_decision.domain.load import MIN_HISTORY, Load, as_it_is, from_forecast, stage_rows
 from eil_decision.domain.lookahead import STAGES
-from eil_decision.domain.plant import History, Plant, learn_plant
+from eil_decision.domain.plant import History, Plant, newest_settings
+from eil_decision.domain.search import Situation
+from eil_decision.domain.search import decide as search
+from eil_decision.domain.thermal import learn_thermal
 
 
 class LoadPredictor(Protocol):
@@ -37,7 +43,9 @@ class Decision:
 
 
 class EILOptimizer:
-    """Chooses the size of a fleet as the decision service does. Not thread-safe; no clock, no I/O of its own.
+    """Chooses the size of a fleet, and the settings of other levers, as the decision service does.
+
+    Not thread-safe; no clock, no I/O of its own.
 
     Args:
         nvp_predictor: makes a predictor of the load, e.g. `NVPPredictor` itself; each source gets its own. None: the load as it is.
@@ -59,32 +67,57 @@ class EILOptimizer:
         self._predictors: dict[str, tuple[LoadPredictor, int]] = {}
 
     def decide(
-        self, source: str, goal: Goal, *, servers: int, history: History | None = None, largest: int | None = None
+        self,
+        source: str,
+        goal: Goal,
+        *,
+        servers: int,
+        history: History | None = None,
+        largest: int | None = None,
+        levers: Sequence[Lever] = (),
+        settings: Mapping[str, float] | None = None,
     ) -> Decision:
-        """The cheapest size that keeps the goal's constraints, from 1 to `largest` (by default the largest seen).
+        """The cheapest action that keeps the goal's constraints.
 
         Args:
             source: whose load is predicted; its history must go on from call to call, oldest rows first.
-            goal: horizon and constraints.
+            goal: horizon, constraints and what counts how much.
             servers: that serve now.
             history: its telemetry; None asks the connector.
+            largest: servers that may be had, where `levers` say nothing of them; by default the largest number seen.
+            levers: what may be moved; none is the number of servers.
+            settings: values now of levers beside the fleet's size; by default the newest in `history.settings`.
 
         Raises:
-            ValueError: there is no history, or it holds no load.
+            ValueError: there is no history, it holds no load, or the levers contradict each other.
         """
+        if wrong := contradictions(levers):
+            raise ValueError(
+                f"the levers contradict each other: {'; '.join(f'{field} {why}' for field, why in wrong.items())}"
+            )
         if history is None:
             if self._history is None:
                 raise ValueError(f"nothing is known of {source!r}: give its history, or an atlas_connector that has it")
             history = self._history(source)
-        past = history.servers * history.utilisation
+        history = with_speeds(history, levers)
+        past = history.work()
         past = past[np.isfinite(past)]
         if not past.size:
             raise ValueError(f"the history of {source!r} holds no load: servers and utilisation must be known together")
         rows = max(1, round(goal.horizon_s / history.step_s)) if history.step_s > 0 else 1
-        plant, load = learn_plant(history), self._load(source, past, rows, history.step_s)
-        goal = replace(goal, caution=history.caution(goal.max_latency_ms))
-        biggest = int(largest or max(servers, np.nanmax(history.servers)))
-        decision = Decision(choose(candidates(plant, load, goal, servers, biggest, float(rows)), servers), plant, load)
+        situation = Situation(
+            plant=learn_plant(history, levers),
+            load=self._load(source, past, rows, history.step_s),
+            goal=replace(goal, caution=history.caution(goal.max_latency_ms)),
+            servers=servers,
+            largest=int(largest or max(servers, np.nanmax(history.servers))),
+            levers=tuple(levers),
+            now=newest_settings(history, [lever for lever in levers if lever.kind not in FLEET]) | dict(settings or {}),
+            thermal=learn_thermal(history, levers) if goal.max_temperature_c is not None else None,
+            rows=float(rows),
+            step_s=history.step_s,
+        )
+        decision = Decision(search(situation), situation.plant, situation.load)
         if self._settle is not None:
             self._settle(source, decision)
         return decision

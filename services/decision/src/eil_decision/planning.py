@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -12,18 +13,33 @@ from eil.decision.v1 import decision_pb2
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
 from eil_mesh.clock import MICROSECONDS
-from eil_physics.thermal import DEFAULT_AMBIENT_K
 
+from eil_decision import inputs
 from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval
-from eil_decision.domain.choice import Choice, Goal, candidates, choose
+from eil_decision.domain.choice import Choice
+from eil_decision.domain.learning import learn_delay, learn_plant, with_speeds
+from eil_decision.domain.levers import Lever
 from eil_decision.domain.load import MIN_HISTORY, Load, as_it_is, from_forecast, stage_rows
 from eil_decision.domain.lookahead import STAGES
-from eil_decision.domain.plant import History, Plant, assumed_plant, learn_plant
+from eil_decision.domain.plant import History, Plant, assumed_plant
+from eil_decision.domain.search import Situation, decide
+from eil_decision.domain.thermal import learn_thermal
 
 log = structlog.get_logger("eil.decision")
-KELVIN = 273.15
 MAX_SERVERS = 10_000
-"""Sizes searched at most."""
+"""Sizes searched at most where no lever says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the decision service itself knows of a source."""
+
+    largest: int = 0
+    """The largest fleet that earlier decisions have seen."""
+    levers: tuple[Lever, ...] = ()
+    """Declared ones."""
+    orders: tuple[tuple[float, int], ...] = ()
+    """(moment on the source's clock [s], servers ordered) of the newest emitted actions, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,10 @@ class Plan:
     choice: Choice
     plant: Plant
     load: Load
+    levers: tuple[Lever, ...]
+    """Declared ones."""
+    assumptions: tuple[str, ...]
+    """What was not learned, for people."""
     ambient_k: float
     window_start_us: int
     baseline: tuple[float, float]
@@ -41,7 +61,9 @@ class Plan:
     """The source's entropy is measured by a thermal node, so that its check will have power to decide."""
     inputs_digest: str
     largest: int
-    """The largest fleet seen: the search went from one server to it."""
+    """The largest fleet seen."""
+    too_old: str
+    """Why what it rests on is too old to act on, for people; empty if it is not."""
 
 
 class Planner:
@@ -57,41 +79,60 @@ class Planner:
         self._regime, self._nvp = regime, nvp
         self._rows, self._deadline_s = history_rows, forecast_deadline_s
 
-    async def plan(self, request: decision_pb2.ActRequest, horizon_s: float, now_us: int, largest: int) -> Plan:
-        """Plan one decision; `largest` is the largest fleet that earlier decisions have seen.
+    async def plan(self, request: decision_pb2.ActRequest, horizon_s: float, now_us: int, known: Known) -> Plan:
+        """Plan one decision.
 
         Raises:
             grpc.aio.AioRpcError: NOT_FOUND if the source never sent a sample.
+            InvalidArgument: the request contradicts itself or the source's levers.
         """
-        known = regime_pb2.GetHistoryResponse()
+        seen = regime_pb2.GetHistoryResponse()
         if request.source:
-            known = await self._regime.GetHistory(regime_pb2.GetHistoryRequest(source=request.source, rows=self._rows))
-        history = _history(known, request.current_state)
+            seen = await self._regime.GetHistory(regime_pb2.GetHistoryRequest(source=request.source, rows=self._rows))
+        levers, state = known.levers, request.current_state
+        history = with_speeds(inputs.history_of(seen, state, levers), levers)
+        settings, unseen = inputs.settings_of(state, levers, history)
+        plant = learn_plant(history, levers) if history.power_w.size else assumed_plant()
+        latency_ms = request.constraints.max_latency_ms or None
+        goal = inputs.goal_of(request, horizon_s, history.caution(latency_ms))
         rows = max(1, round(horizon_s / history.step_s)) if history.step_s > 0 else 1
-        plant = learn_plant(history) if history.power_w.size else assumed_plant()
-        load = await self._load(request, history, rows)
-        limits = request.constraints
-        latency_ms = limits.max_latency_ms or None
-        goal = Goal(horizon_s, latency_ms, limits.min_throughput or None, history.caution(latency_ms))
-        servers = request.current_state.active_servers
-        seen = int(np.nanmax(history.servers, initial=max(servers, largest)))
-        largest = min(seen, max(MAX_SERVERS, servers))
-        choice = choose(candidates(plant, load, goal, servers, largest, float(rows)), servers)
+        load = await self._load(state, history, rows)
+        thermal = learn_thermal(history, levers) if goal.max_temperature_c is not None else None
+        times_s = np.array(seen.times_us, dtype=np.float64) / MICROSECONDS
+        largest = _largest(history, state.active_servers, known.largest)
+        situation = Situation(
+            plant=plant,
+            load=load,
+            goal=goal,
+            servers=state.active_servers,
+            largest=largest,
+            levers=levers,
+            now=settings,
+            thermal=thermal,
+            ambient_k=inputs.ambient_k(history),
+            rows=float(rows),
+            step_s=history.step_s,
+            start_delay_s=learn_delay(known.orders, times_s, history.servers),
+        )
+        choice = decide(situation)
         return Plan(
             choice=choice,
             plant=plant,
             load=load,
-            ambient_k=_ambient_k(known),
-            window_start_us=known.times_us[-1] if known.times_us else now_us,
+            levers=levers,
+            assumptions=(*plant.assumptions, *_left(unseen), *_unjudged(situation)),
+            ambient_k=situation.ambient_k,
+            window_start_us=seen.times_us[-1] if seen.times_us else now_us,
             baseline=_baseline(history, rows, choice),
-            entropy_decided=known.energy_state.entropy_method == "thermal_node",
-            inputs_digest=_digest(request, known),
+            entropy_decided=seen.energy_state.entropy_method == "thermal_node",
+            inputs_digest=_digest(request, seen, known),
             largest=largest,
+            too_old=inputs.too_old(seen, horizon_s, levers),
         )
 
-    async def _load(self, request: decision_pb2.ActRequest, history: History, rows: int) -> Load:
-        now = request.current_state.active_servers * request.current_state.avg_utilization
-        past = history.servers * history.utilisation
+    async def _load(self, state: decision_pb2.CurrentState, history: History, rows: int) -> Load:
+        speed = 1.0 if history.speed is None else float(history.speed[-1])
+        now, past = state.active_servers * state.avg_utilization * speed, history.work()
         past = np.append(past[np.isfinite(past)][:-1], now)
         if past.size < MIN_HISTORY:
             return as_it_is(past, rows, "too little is known to forecast it")
@@ -110,30 +151,23 @@ class Planner:
         return from_forecast(predicted.point, predicted.low, predicted.high, width, rows, source)
 
 
-def _column(known: regime_pb2.GetHistoryResponse, name: str) -> np.ndarray:
-    for column in known.columns:
-        if column.name == name:
-            return np.array(column.values, dtype=np.float64)
-    return np.full(len(known.times_us), np.nan)
+def _largest(history: History, servers: int, known: int) -> int:
+    """The largest fleet seen, by anyone."""
+    seen = int(np.nanmax(history.servers, initial=max(servers, known)))
+    return min(seen, max(MAX_SERVERS, servers))
 
 
-def _history(known: regime_pb2.GetHistoryResponse, now: decision_pb2.CurrentState) -> History:
-    times_s = np.array(known.times_us, dtype=np.float64) / MICROSECONDS
-    servers = _column(known, "active_servers")
-    return History(
-        power_w=_column(known, "power_draw"),
-        servers=np.where(np.isfinite(servers), servers, float(now.active_servers)),
-        utilisation=_column(known, "cpu_usage"),
-        request_rate=_column(known, "request_rate"),
-        latency_ms=_column(known, "latency_ms"),
-        step_s=float(np.median(np.diff(times_s))) if times_s.size > 1 else 0.0,
-    )
+def _left(unseen: Sequence[Lever]) -> list[str]:
+    return [
+        f"{lever.name} is left as it is: its value is not known; send channel {lever.shown_by!r}, or current_state.settings"
+        for lever in unseen
+    ]
 
 
-def _ambient_k(known: regime_pb2.GetHistoryResponse) -> float:
-    ambient = _column(known, "ambient_temperature")
-    ambient = ambient[np.isfinite(ambient)]
-    return float(ambient[-1]) + KELVIN if ambient.size else DEFAULT_AMBIENT_K
+def _unjudged(situation: Situation) -> list[str]:
+    if situation.goal.max_temperature_c is None or situation.thermal is not None:
+        return []
+    return ["the temperature cannot be judged before the source has sent `temperature` for a few samples"]
 
 
 def _baseline(history: History, rows: int, choice: Choice) -> tuple[float, float]:
@@ -149,7 +183,8 @@ def _baseline(history: History, rows: int, choice: Choice) -> tuple[float, float
     return persistence_interval(energy_j, servers[-kept:].reshape(windows, rows).mean(axis=1), choice.chosen.servers)
 
 
-def _digest(request: decision_pb2.ActRequest, known: regime_pb2.GetHistoryResponse) -> str:
+def _digest(request: decision_pb2.ActRequest, seen: regime_pb2.GetHistoryResponse, known: Known) -> str:
     digest = hashlib.sha256(request.SerializeToString(deterministic=True))
-    digest.update(known.SerializeToString(deterministic=True))
+    digest.update(seen.SerializeToString(deterministic=True))
+    digest.update(repr(known).encode())
     return digest.hexdigest()

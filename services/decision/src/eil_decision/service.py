@@ -1,5 +1,6 @@
 """gRPC ⇄ domain of the decision service."""
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -15,10 +16,11 @@ from eil_mesh.paging import newest_page_of
 from eil_mesh.requests import replayed, request_id
 from eil_mesh.store import Store, Tx
 
-from eil_decision import controls, decisions, emissions
+from eil_decision import controls, decisions, declarations, emissions
 from eil_decision.domain.trust import lower
 from eil_decision.drafting import Drafts
 from eil_decision.emission import Emitter, observed
+from eil_decision.planning import Known
 from eil_decision.tree import tree_of
 
 
@@ -33,16 +35,16 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     ) -> decision_pb2.ActResponse:
         begun, principal = time.perf_counter(), caller()
         tenant = principal.tenant
-        answered, largest, own = await self._store.read(
+        answered, known, own = await self._store.read(
             lambda conn: (
                 replayed(conn, tenant, request, decision_pb2.ActResponse),
-                decisions.largest_fleet(conn, tenant, request.source),
+                _known(conn, tenant, request.source),
                 controls.mode_of(conn, tenant, request.source),
             )
         )
         if answered is not None:
             return answered
-        draft = await self._drafts.draft(request, largest, principal.subject)
+        draft = await self._drafts.draft(request, known, principal.subject)
 
         def commit(tx: Tx) -> decision_pb2.ActResponse:
             known = replayed(tx.conn, tenant, request, decision_pb2.ActResponse)
@@ -128,6 +130,22 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         tenant = caller().tenant
         return decision_pb2.ListStopsResponse(stops=await self._store.read(lambda conn: controls.stops(conn, tenant)))
 
+    async def SetLevers(
+        self, request: decision_pb2.SetLeversRequest, context: grpc.aio.ServicerContext
+    ) -> decision_pb2.SetLeversResponse:
+        principal, source, levers = caller(), request.source, request.levers
+        await self._store.write(
+            lambda tx: declarations.set_levers(tx, principal.tenant, source, levers, principal.subject)
+        )
+        return decision_pb2.SetLeversResponse(source=source, levers=levers)
+
+    async def GetLevers(
+        self, request: decision_pb2.GetLeversRequest, context: grpc.aio.ServicerContext
+    ) -> decision_pb2.GetLeversResponse:
+        tenant, source = caller().tenant, request.source
+        declared = await self._store.read(lambda conn: declarations.levers_message(conn, tenant, source))
+        return decision_pb2.GetLeversResponse(source=source, levers=declared.levers)
+
     async def StreamActions(
         self, request: decision_pb2.StreamActionsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[decision_pb2.StreamActionsResponse]:
@@ -144,6 +162,14 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         return decision.response.emitted and await self._store.read(
             lambda conn: emissions.runs(conn, tenant, prediction_id, now_us)
         )
+
+
+def _known(conn: sqlite3.Connection, tenant: str, source: str) -> Known:
+    return Known(
+        decisions.largest_fleet(conn, tenant, source),
+        declarations.levers(conn, tenant, source),
+        emissions.orders(conn, tenant, source),
+    )
 
 
 def _existing(decision: decision_pb2.Decision | None, prediction_id: str) -> decision_pb2.Decision:

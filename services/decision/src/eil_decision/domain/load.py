@@ -1,7 +1,7 @@
 """The load to come, in fully used servers: from a forecast of its rows, or as it is where there is none."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,12 +35,39 @@ class Load:
     revision: float = 0.0
     """Standard deviation of the log by which the forecast is revised from stage to stage."""
 
-    def path(self) -> Path:
-        """What it becomes, for the look ahead."""
-        mean = max(self.mean, 1e-6)
-        spread = math.log(max(self.peak, mean) / mean) / Z90
-        means = [mean, *(max(later, 1e-6) for later in self.later)]
-        return Path((*means, *[means[-1]] * (DEPTH - len(means))), spread, self.revision)
+    def scaled(self, factor: float) -> "Load":
+        """The load in servers of another speed, now and later."""
+        if factor == 1.0:
+            return self
+        return replace(self._times(factor), later=tuple(factor * mean for mean in self.later))
+
+    def put_off(self, share: float) -> "Load":
+        """The load without a share of what comes within the horizon."""
+        return self._times(max(1.0 - share, 0.0))
+
+    def _times(self, factor: float) -> "Load":
+        return replace(
+            self, mean=factor * self.mean, low=factor * self.low, high=factor * self.high, peak=factor * self.peak
+        )
+
+    def path(self, delay: int = 0) -> Path:
+        """What it becomes, for the look ahead, from the stage on that an order can change: `delay` stages after the next."""
+        means = self._means()
+        means += [means[-1]] * (DEPTH + delay - len(means))
+        return Path(tuple(means[delay : delay + DEPTH]), self._spread(delay), self.revision)
+
+    def peak_within(self, delay: int = 0) -> float:
+        """What a row's load exceeds once in 20 times, the largest of the stages before an order takes effect."""
+        ahead = (mean * math.exp(Z90 * self._spread(k)) for k, mean in enumerate(self._means()[: delay + 1]))
+        return max(self.peak, *ahead) if delay else self.peak
+
+    def _means(self) -> list[float]:
+        return [max(mean, 1e-6) for mean in (self.mean, *self.later)]
+
+    def _spread(self, stage: int) -> float:
+        """Standard deviation of the log of a row's load, as far as can be told now, some stages after the next."""
+        mean = self._means()[0]
+        return math.hypot(math.log(max(self.peak, mean) / mean) / Z90, math.sqrt(stage) * self.revision)
 
 
 def stage_rows(rows: int, step_s: float) -> int:

@@ -47,36 +47,66 @@ class Path:
     """Standard deviation of the log of the mean's revision from stage to stage."""
 
 
-def grid(now: int, largest: int) -> NDArray[np.int64]:
-    """Sizes to compare: every one up to SIZES, else evenly spaced ones, `now` and its neighbours among them."""
-    if largest <= SIZES:
-        return np.arange(1, largest + 1)
-    near = np.arange(max(1, now - 4), min(largest, now + 4) + 1)
-    return np.unique(np.concatenate([np.linspace(1, largest, SIZES - near.size).round().astype(np.int64), near]))
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """What counts how much."""
+
+    energy: tuple[float, ...] = (1.0,) * DEPTH
+    """Factor on the energy of each stage."""
+    wear: float = 1.0
+    """Factor on starts, wear and disruption."""
+    wear_j: float = 0.0
+    """Of moving one server, beside WEAR_S [J]."""
+    caution: float = 1.0
+    """Factor on the price of breaking the constraint."""
+
+
+def grid(now: int, low: int, high: int, step: int = 1, reach: float = math.inf) -> NDArray[np.int64]:
+    """Sizes to compare: low, low + step, … high as far as one decision reaches, evenly thinned to SIZES, `now` and its neighbours kept.
+
+    From outside of the bounds `now` is kept only if nothing within them can be reached.
+    """
+    reach = min(reach, high + now)
+    first, last = low + step * max(0, math.ceil((now - reach - low) / step)), min(high, math.floor(now + reach))
+    sizes = np.arange(first, last + 1, step)
+    if sizes.size > SIZES:
+        near = sizes[np.abs(sizes - now) <= 4 * step]
+        sizes = np.concatenate(
+            [sizes[np.linspace(0, sizes.size - 1, SIZES - near.size).round().astype(np.int64)], near]
+        )
+    if low <= now <= high:
+        return np.unique(np.append(sizes, now))
+    return np.unique(sizes) if sizes.size else np.array([now + round(math.copysign(reach, low - now))])
 
 
 def costs(
-    plant: Plant, path: Path, limit: float, sizes: NDArray[np.int64], now: int, stage_s: float, caution: float = 1.0
+    plant: Plant,
+    path: Path,
+    limit: float,
+    sizes: NDArray[np.int64],
+    now: int,
+    stage_s: float,
+    pricing: Pricing = Pricing(),
 ) -> tuple[Vector, Vector]:
     """(N,) expected cost [J] of going to each size from `now` servers and on from there, and the risk of the first stage.
 
-    Args:
-        limit: utilisation above which the constraint is broken.
-        caution: factor on the price of breaking it.
+    `limit` is the utilisation above which the constraint is broken.
     """
     count, spread = sizes.astype(np.float64), max(path.spread, 1e-3)
     drift, between = _revisions(path)
     mean = np.array(path.means)[:, None] * np.exp(drift)
-    stage = _energy_j(plant, mean, spread, count, stage_s)
-    risk = np.asarray(ndtr(-np.log(count * limit / mean[:, :, None]) / spread), np.float64)
-    stage += caution * VIOLATION * plant.peak_w * stage_s * risk
+    stage = _energy_j(plant, mean, spread, count, stage_s) * np.array(pricing.energy)[:, None, None]
+    risk = np.asarray(ndtr(-np.log(count * max(limit, 1e-9) / mean[:, :, None]) / spread), np.float64)
+    stage += pricing.caution * VIOLATION * plant.price_w * stage_s * risk
+    start_j = pricing.wear * pricing.energy[0] * plant.start_j
+    each_j = pricing.wear * (WEAR_S * plant.price_w + pricing.wear_j)
     apart = count[None, :] - count[:, None]
-    move = np.maximum(apart, 0.0) * plant.start_j + WEAR_S * plant.peak_w * np.abs(apart)
+    move = np.maximum(apart, 0.0) * start_j + each_j * np.abs(apart)
     ahead = np.zeros((drift.size, count.size))
     for k in range(len(path.means) - 1, 0, -1):
         ahead = between @ (move[None] + (stage[k] + ahead)[:, None, :]).min(axis=2)
     middle = drift.size // 2
-    first = np.maximum(count - now, 0.0) * plant.start_j + WEAR_S * plant.peak_w * np.abs(count - now)
+    first = np.maximum(count - now, 0.0) * start_j + each_j * np.abs(count - now)
     return first + stage[0, middle] + ahead[middle], risk[0, middle]
 
 

@@ -1,15 +1,17 @@
-"""The plant: what servers draw, how long requests take and what starting costs, learned from telemetry.
+"""The plant: what servers draw, how long requests take, what starting costs and what set-points move.
 
-Power of one server: P/n = a + b·u with u the utilisation per active server, by Bayesian linear regression: the prior is a server whose idle
-power is half of its peak (SPECpower: 40–60 %), within 30 %. Latency: L = S/(1 − u), the M/M/1 sojourn time. What was not learned is
-assumed and named in `assumptions`.
+Power of a fleet: n·(a + b·u·f^α) + Σ g·(s − now), with u the utilisation per active server, f its speed as a share of the nominal one, and
+set-points s. Latency: L = S/f/(1 − u), the M/M/1 sojourn time. How the laws are learned: `learning.py`.
 """
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from eil_decision.domain.levers import Lever
 
 IDLE_SHARE = 0.5
 PRIOR_U = 0.3
@@ -23,8 +25,8 @@ UTILISATION_CAP = 0.85
 """Highest utilisation that is planned for where the latency law is not known."""
 SAFE_CAP = 0.97
 """Highest utilisation that is ever planned for: beyond it the queue has no steady state to speak of."""
-MIN_ROWS = 8
-"""Rows below which a law is assumed, not learned."""
+EXPONENT, EXPONENT_SD = 2.0, 0.5
+"""α before it is learned: dynamic power of a whole server under DVFS; a core's alone is nearer to 3."""
 
 ALLOWED, PRIOR = 0.006, 1.5
 """Share of rows that may break the latency, and broken rows taken for granted before any were seen."""
@@ -50,12 +52,40 @@ class History:
     request_rate: Vector
     latency_ms: Vector
     step_s: float
+    speed: Vector | None = None
+    """Share of the nominal speed; None is full speed throughout."""
+    settings: Mapping[str, Vector] = field(default_factory=dict)
+    """Values of levers by name, each (n,)."""
+    temperature_c: Vector | None = None
+    ambient_c: Vector | None = None
+
+    def work(self) -> Vector:
+        """Load of each row in fully used servers at nominal speed."""
+        return self.servers * self.utilisation * (1.0 if self.speed is None else self.speed)
 
     def caution(self, max_latency_ms: float | None) -> float:
         """How much dearer a broken latency is priced than usual, from how often these rows broke it (`caution`)."""
         known = np.isfinite(self.latency_ms)
         broken = self.latency_ms[known] > (max_latency_ms or np.inf) * (1.0 + 1e-9)
         return caution(int(broken.sum()), int(known.sum()))
+
+
+def newest_settings(history: History, levers: Sequence[Lever]) -> dict[str, float]:
+    """The newest value of each lever that the history shows."""
+    shown = {lever.name: history.settings[lever.name] for lever in levers if lever.name in history.settings}
+    return {name: float(values[np.isfinite(values)][-1]) for name, values in shown.items() if np.isfinite(values).any()}
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What a set-point does to the power."""
+
+    w_per_unit: float
+    sd_w_per_unit: float
+    low: float
+    """Smallest value seen."""
+    high: float
+    """Largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +109,42 @@ class Plant:
     capacity: float | None
     """Requests per second that one server serves at full utilisation; None is unknown."""
     assumptions: tuple[str, ...] = field(default=())
+    exponent: float = EXPONENT
+    """α of the power's dependence on speed."""
+    exponent_sd: float = EXPONENT_SD
+    gains: Mapping[str, Gain] = field(default_factory=dict)
+    """What set-points do, by lever."""
+    nominal_peak_w: float | None = None
+    """Power of one server at full utilisation and nominal speed, where this is the plant at another [W]."""
+
+    def at_speed(self, speed: float) -> "Plant":
+        """The plant with its servers at a share of their nominal speed: load is then in servers of that speed."""
+        if speed == 1.0:
+            return self
+        share = speed**self.exponent
+        var_a, cov, var_b = self.covariance
+        doubt = self.slope_w * share * math.log(speed) * self.exponent_sd
+        return replace(
+            self,
+            slope_w=self.slope_w * share,
+            covariance=(var_a, cov * share, var_b * share**2 + doubt**2),
+            service_ms=None if self.service_ms is None else self.service_ms / speed,
+            capacity=None if self.capacity is None else self.capacity * speed,
+            nominal_peak_w=self.price_w,
+        )
+
+    def moved_by(self, lever: Lever) -> "Plant":
+        """The plant as a lever of the fleet's size moves it: with the start-up energy that it declares, and a vacated server parked.
+
+        The power is then above that of a fleet all of which is parked.
+        """
+        start_j, sd_j = (self.start_j, self.start_sd_j) if lever.start_j is None else (lever.start_j, 0.0)
+        return replace(self, idle_w=self.idle_w - lever.parked_w, start_j=start_j, start_sd_j=sd_j)
+
+    @property
+    def price_w(self) -> float:
+        """Power that wear and broken constraints are priced by [W]: a server's peak at nominal speed."""
+        return self.peak_w if self.nominal_peak_w is None else self.nominal_peak_w
 
     def power_w(self, servers: int, load: float) -> float:
         """Expected power [W] of `servers` sharing `load` (in fully used servers)."""
@@ -130,77 +196,3 @@ def assumed_plant(peak_w: float = ASSUMED_PEAK_W) -> Plant:
             f"utilisation is kept below {UTILISATION_CAP:.0%} because the latency law is not known",
         ),
     )
-
-
-def learn_plant(history: History) -> Plant:
-    """The plant that a history shows. Rows in which servers were started teach the start-up energy, the others the laws."""
-    known = np.isfinite(history.power_w) & np.isfinite(history.utilisation) & (history.servers > 0)
-    started = np.zeros(known.shape, dtype=bool)
-    started[1:] = np.diff(history.servers) > 0
-    steady = known & ~started
-    if not steady.any():
-        return assumed_plant()
-    per_server = history.power_w[steady] / history.servers[steady]
-    used = np.clip(history.utilisation[steady], 0.0, 1.0)
-    peak_w = float(np.median(per_server / (IDLE_SHARE + (1 - IDLE_SHARE) * used)))
-    if peak_w <= 0:
-        return assumed_plant()
-    prior = assumed_plant(peak_w)
-    (idle_w, slope_w), covariance, noise_w = _regress(used, per_server, prior)
-    assumptions = [] if steady.sum() >= MIN_ROWS else ["the power law rests on few samples and on a typical server"]
-    learned = _start_energy(history, known & started, idle_w, slope_w)
-    if learned is None:
-        start_j = (idle_w + slope_w) * ASSUMED_BOOT_S
-        learned = start_j, ASSUMED_START_U * start_j
-        assumptions.append(f"a start costs {ASSUMED_BOOT_S:.0f} s at peak power")
-    service_ms, capacity = _service(history), _capacity(history)
-    if service_ms is None:
-        assumptions.append(f"utilisation is kept below {UTILISATION_CAP:.0%} because the latency law is not known")
-    return Plant(idle_w, slope_w, covariance, noise_w, *learned, service_ms, capacity, tuple(assumptions))
-
-
-def _regress(
-    used: Vector, per_server: Vector, prior: Plant
-) -> tuple[tuple[float, float], tuple[float, float, float], float]:
-    """Posterior of (a, b), its covariance and the noise [W] of one row."""
-    design = np.column_stack([np.ones_like(used), used])
-    expected = np.array([prior.idle_w, prior.slope_w])
-    precision = np.diag([1 / prior.covariance[0], 1 / prior.covariance[2]])
-    mean, covariance, noise_w = expected, np.diag([prior.covariance[0], prior.covariance[2]]), prior.noise_w
-    for _ in range(3):  # the noise is learned from the residuals of the law it weights
-        covariance = np.asarray(np.linalg.inv(precision + design.T @ design / noise_w**2), dtype=np.float64)
-        mean = covariance @ (precision @ expected + design.T @ per_server / noise_w**2)
-        if used.size >= MIN_ROWS:
-            residual = per_server - design @ mean
-            noise_w = max(float(np.sqrt(np.sum(residual**2) / (used.size - 2))), 1e-3 * float(mean.sum()))
-    law = (float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1]))
-    return (float(mean[0]), float(mean[1])), law, noise_w
-
-
-def _start_energy(
-    history: History, started: NDArray[np.bool_], idle_w: float, slope_w: float
-) -> tuple[float, float] | None:
-    """Energy to start one server and its standard deviation [J], from what such rows used above the law; None if there are none."""
-    rows = np.flatnonzero(started)
-    if rows.size == 0:
-        return None
-    law_w = history.servers[rows] * (idle_w + slope_w * history.utilisation[rows])
-    excess_j = (history.power_w[rows] - law_w) * history.step_s
-    each_j = excess_j / (history.servers[rows] - history.servers[rows - 1])
-    middle_j = max(float(np.median(each_j)), 0.0)
-    spread_j = float(np.std(each_j)) if rows.size > 2 else ASSUMED_START_U * middle_j
-    return middle_j, spread_j
-
-
-def _service(history: History) -> float | None:
-    """S [ms] such that S/(1−u) is not exceeded by 95 % of the latencies seen."""
-    seen = np.isfinite(history.latency_ms) & (history.utilisation < 0.95) & (history.latency_ms > 0)
-    if not seen.any():
-        return None
-    return float(np.quantile(history.latency_ms[seen] * (1 - history.utilisation[seen]), 0.95))
-
-
-def _capacity(history: History) -> float | None:
-    work = history.servers * history.utilisation
-    seen = np.isfinite(history.request_rate) & (history.request_rate > 0) & (work > 0.01)
-    return float(np.median(history.request_rate[seen] / work[seen])) if seen.any() else None

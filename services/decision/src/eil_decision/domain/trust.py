@@ -129,3 +129,11 @@ def not_followed(source: str, following: Following, servers: int, limits: Limits
         f"{following.missed} emitted actions in a row were not followed by the telemetry, which still shows {servers} servers, so that "
         f"{source!r} was set back to advise; look after what carries its actions out, then set its mode again"
     )
+
+
+def stands_still(since_us: int, now_us: int, horizon_s: float) -> str:
+    """Why a clock that no sample moved on makes everything old, for people; "" if it does not yet."""
+    stood_s = (now_us - since_us) / MICROSECONDS
+    if stood_s <= horizon_s:
+        return ""
+    return f"no sample has come for {stood_s:.0f} s, longer than the horizon of {horizon_s:.0f} s"

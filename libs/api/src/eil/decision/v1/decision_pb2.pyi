@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ActRequest(_message.Message):
-    __slots__ = ("goal", "constraints", "current_state", "source", "horizon_s", "mode", "request_id")
+    __slots__ = ("goal", "constraints", "current_state", "source", "horizon_s", "mode", "request_id", "price_per_kwh", "carbon_g_per_kwh", "series_step_s", "weights")
     GOAL_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     CURRENT_STATE_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,10 @@ class ActRequest(_message.Message):
     HORIZON_S_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_PER_KWH_FIELD_NUMBER: _ClassVar[int]
+    CARBON_G_PER_KWH_FIELD_NUMBER: _ClassVar[int]
+    SERIES_STEP_S_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     goal: str
     constraints: Constraints
     current_state: CurrentState
@@ -28,23 +32,50 @@ class ActRequest(_message.Message):
     horizon_s: float
     mode: str
     request_id: str
-    def __init__(self, goal: _Optional[str] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., current_state: _Optional[_Union[CurrentState, _Mapping]] = ..., source: _Optional[str] = ..., horizon_s: _Optional[float] = ..., mode: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    price_per_kwh: _containers.RepeatedScalarFieldContainer[float]
+    carbon_g_per_kwh: _containers.RepeatedScalarFieldContainer[float]
+    series_step_s: float
+    weights: Weights
+    def __init__(self, goal: _Optional[str] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., current_state: _Optional[_Union[CurrentState, _Mapping]] = ..., source: _Optional[str] = ..., horizon_s: _Optional[float] = ..., mode: _Optional[str] = ..., request_id: _Optional[str] = ..., price_per_kwh: _Optional[_Iterable[float]] = ..., carbon_g_per_kwh: _Optional[_Iterable[float]] = ..., series_step_s: _Optional[float] = ..., weights: _Optional[_Union[Weights, _Mapping]] = ...) -> None: ...
+
+class Weights(_message.Message):
+    __slots__ = ("energy", "entropy", "irreversibility")
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    IRREVERSIBILITY_FIELD_NUMBER: _ClassVar[int]
+    energy: float
+    entropy: float
+    irreversibility: float
+    def __init__(self, energy: _Optional[float] = ..., entropy: _Optional[float] = ..., irreversibility: _Optional[float] = ...) -> None: ...
 
 class Constraints(_message.Message):
-    __slots__ = ("max_latency_ms", "min_throughput")
+    __slots__ = ("max_latency_ms", "min_throughput", "max_power_w", "max_temperature_c")
     MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     MIN_THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
+    MAX_POWER_W_FIELD_NUMBER: _ClassVar[int]
+    MAX_TEMPERATURE_C_FIELD_NUMBER: _ClassVar[int]
     max_latency_ms: float
     min_throughput: float
-    def __init__(self, max_latency_ms: _Optional[float] = ..., min_throughput: _Optional[float] = ...) -> None: ...
+    max_power_w: float
+    max_temperature_c: float
+    def __init__(self, max_latency_ms: _Optional[float] = ..., min_throughput: _Optional[float] = ..., max_power_w: _Optional[float] = ..., max_temperature_c: _Optional[float] = ...) -> None: ...
 
 class CurrentState(_message.Message):
-    __slots__ = ("active_servers", "avg_utilization")
+    __slots__ = ("active_servers", "avg_utilization", "settings")
+    class SettingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     ACTIVE_SERVERS_FIELD_NUMBER: _ClassVar[int]
     AVG_UTILIZATION_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     active_servers: int
     avg_utilization: float
-    def __init__(self, active_servers: _Optional[int] = ..., avg_utilization: _Optional[float] = ...) -> None: ...
+    settings: _containers.ScalarMap[str, float]
+    def __init__(self, active_servers: _Optional[int] = ..., avg_utilization: _Optional[float] = ..., settings: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ActResponse(_message.Message):
     __slots__ = ("action", "proof", "pft_reward", "prediction_id", "horizon_s", "predicted_state", "alternatives", "reason", "mode", "emitted", "window_start", "disruption_score")
@@ -75,7 +106,7 @@ class ActResponse(_message.Message):
     def __init__(self, action: _Optional[_Union[Action, _Mapping]] = ..., proof: _Optional[_Union[Checks, _Mapping]] = ..., pft_reward: _Optional[float] = ..., prediction_id: _Optional[str] = ..., horizon_s: _Optional[float] = ..., predicted_state: _Optional[_Union[PredictedState, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., reason: _Optional[str] = ..., mode: _Optional[str] = ..., emitted: _Optional[bool] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., disruption_score: _Optional[float] = ...) -> None: ...
 
 class Action(_message.Message):
-    __slots__ = ("type", "target_servers", "expected_energy_savings", "expected_entropy_change", "lease_s", "revert_to_servers", "renewal")
+    __slots__ = ("type", "target_servers", "expected_energy_savings", "expected_entropy_change", "lease_s", "revert_to_servers", "renewal", "settings")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     TARGET_SERVERS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_ENERGY_SAVINGS_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +114,7 @@ class Action(_message.Message):
     LEASE_S_FIELD_NUMBER: _ClassVar[int]
     REVERT_TO_SERVERS_FIELD_NUMBER: _ClassVar[int]
     RENEWAL_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     type: str
     target_servers: int
     expected_energy_savings: float
@@ -90,7 +122,20 @@ class Action(_message.Message):
     lease_s: float
     revert_to_servers: int
     renewal: bool
-    def __init__(self, type: _Optional[str] = ..., target_servers: _Optional[int] = ..., expected_energy_savings: _Optional[float] = ..., expected_entropy_change: _Optional[float] = ..., lease_s: _Optional[float] = ..., revert_to_servers: _Optional[int] = ..., renewal: _Optional[bool] = ...) -> None: ...
+    settings: _containers.RepeatedCompositeFieldContainer[Setting]
+    def __init__(self, type: _Optional[str] = ..., target_servers: _Optional[int] = ..., expected_energy_savings: _Optional[float] = ..., expected_entropy_change: _Optional[float] = ..., lease_s: _Optional[float] = ..., revert_to_servers: _Optional[int] = ..., renewal: _Optional[bool] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ...) -> None: ...
+
+class Setting(_message.Message):
+    __slots__ = ("lever", "value", "change", "revert_to")
+    LEVER_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    REVERT_TO_FIELD_NUMBER: _ClassVar[int]
+    lever: str
+    value: float
+    change: float
+    revert_to: float
+    def __init__(self, lever: _Optional[str] = ..., value: _Optional[float] = ..., change: _Optional[float] = ..., revert_to: _Optional[float] = ...) -> None: ...
 
 class Checks(_message.Message):
     __slots__ = ("energy_conservation", "entropy_valid", "feasibility_check", "untested")
@@ -117,18 +162,27 @@ class PredictedState(_message.Message):
     def __init__(self, energy: _Optional[float] = ..., entropy: _Optional[float] = ..., energy_low: _Optional[float] = ..., energy_high: _Optional[float] = ...) -> None: ...
 
 class Alternative(_message.Message):
-    __slots__ = ("target_servers", "cost", "energy", "latency_ms", "reason")
+    __slots__ = ("target_servers", "cost", "energy", "latency_ms", "reason", "settings")
+    class SettingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     TARGET_SERVERS_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     ENERGY_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     target_servers: int
     cost: float
     energy: float
     latency_ms: float
     reason: str
-    def __init__(self, target_servers: _Optional[int] = ..., cost: _Optional[float] = ..., energy: _Optional[float] = ..., latency_ms: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    settings: _containers.ScalarMap[str, float]
+    def __init__(self, target_servers: _Optional[int] = ..., cost: _Optional[float] = ..., energy: _Optional[float] = ..., latency_ms: _Optional[float] = ..., reason: _Optional[str] = ..., settings: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class GetDecisionRequest(_message.Message):
     __slots__ = ("prediction_id",)
@@ -173,18 +227,20 @@ class Decision(_message.Message):
     def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ..., may_mint: _Optional[bool] = ..., emitted: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., withheld: _Optional[str] = ...) -> None: ...
 
 class Control(_message.Message):
-    __slots__ = ("change", "source", "mode", "by", "reason")
+    __slots__ = ("change", "source", "mode", "by", "reason", "levers")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    LEVERS_FIELD_NUMBER: _ClassVar[int]
     change: str
     source: str
     mode: str
     by: str
     reason: str
-    def __init__(self, change: _Optional[str] = ..., source: _Optional[str] = ..., mode: _Optional[str] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    levers: _containers.RepeatedCompositeFieldContainer[Lever]
+    def __init__(self, change: _Optional[str] = ..., source: _Optional[str] = ..., mode: _Optional[str] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., levers: _Optional[_Iterable[_Union[Lever, _Mapping]]] = ...) -> None: ...
 
 class GetDecisionTreeRequest(_message.Message):
     __slots__ = ("prediction_id",)
@@ -261,6 +317,68 @@ class SetModeResponse(_message.Message):
     source: str
     mode: str
     def __init__(self, source: _Optional[str] = ..., mode: _Optional[str] = ...) -> None: ...
+
+class SetLeversRequest(_message.Message):
+    __slots__ = ("source", "levers")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LEVERS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    levers: _containers.RepeatedCompositeFieldContainer[Lever]
+    def __init__(self, source: _Optional[str] = ..., levers: _Optional[_Iterable[_Union[Lever, _Mapping]]] = ...) -> None: ...
+
+class SetLeversResponse(_message.Message):
+    __slots__ = ("source", "levers")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LEVERS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    levers: _containers.RepeatedCompositeFieldContainer[Lever]
+    def __init__(self, source: _Optional[str] = ..., levers: _Optional[_Iterable[_Union[Lever, _Mapping]]] = ...) -> None: ...
+
+class GetLeversRequest(_message.Message):
+    __slots__ = ("source",)
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    def __init__(self, source: _Optional[str] = ...) -> None: ...
+
+class GetLeversResponse(_message.Message):
+    __slots__ = ("source", "levers")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LEVERS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    levers: _containers.RepeatedCompositeFieldContainer[Lever]
+    def __init__(self, source: _Optional[str] = ..., levers: _Optional[_Iterable[_Union[Lever, _Mapping]]] = ...) -> None: ...
+
+class Lever(_message.Message):
+    __slots__ = ("name", "kind", "low", "high", "step", "ramp_per_s", "delay_s", "start_energy", "wear_energy", "channel", "safe", "explore", "within_s", "parked_w")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    RAMP_PER_S_FIELD_NUMBER: _ClassVar[int]
+    DELAY_S_FIELD_NUMBER: _ClassVar[int]
+    START_ENERGY_FIELD_NUMBER: _ClassVar[int]
+    WEAR_ENERGY_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    SAFE_FIELD_NUMBER: _ClassVar[int]
+    EXPLORE_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_S_FIELD_NUMBER: _ClassVar[int]
+    PARKED_W_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    low: float
+    high: float
+    step: float
+    ramp_per_s: float
+    delay_s: float
+    start_energy: float
+    wear_energy: float
+    channel: str
+    safe: float
+    explore: bool
+    within_s: float
+    parked_w: float
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., step: _Optional[float] = ..., ramp_per_s: _Optional[float] = ..., delay_s: _Optional[float] = ..., start_energy: _Optional[float] = ..., wear_energy: _Optional[float] = ..., channel: _Optional[str] = ..., safe: _Optional[float] = ..., explore: _Optional[bool] = ..., within_s: _Optional[float] = ..., parked_w: _Optional[float] = ...) -> None: ...
 
 class StreamActionsRequest(_message.Message):
     __slots__ = ("source",)

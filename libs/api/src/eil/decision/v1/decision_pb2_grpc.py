@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DecisionServiceStub:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops.
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, levers/*, actions, stops.
     """
 
     def __init__(self, channel):
@@ -65,6 +65,16 @@ class DecisionServiceStub:
                 request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetModeRequest.SerializeToString,
                 response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetModeResponse.FromString,
                 _registered_method=True)
+        self.SetLevers = channel.unary_unary(
+                '/eil.decision.v1.DecisionService/SetLevers',
+                request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetLeversRequest.SerializeToString,
+                response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetLeversResponse.FromString,
+                _registered_method=True)
+        self.GetLevers = channel.unary_unary(
+                '/eil.decision.v1.DecisionService/GetLevers',
+                request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetLeversRequest.SerializeToString,
+                response_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetLeversResponse.FromString,
+                _registered_method=True)
         self.StreamActions = channel.unary_stream(
                 '/eil.decision.v1.DecisionService/StreamActions',
                 request_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsRequest.SerializeToString,
@@ -88,7 +98,7 @@ class DecisionServiceStub:
 
 
 class DecisionServiceServicer:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops.
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, levers/*, actions, stops.
     """
 
     def Act(self, request, context):
@@ -133,6 +143,21 @@ class DecisionServiceServicer:
 
     def SetMode(self, request, context):
         """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLevers(self, request, context):
+        """Declares what may be moved on a source, in place of what was declared before. No lever at all is `servers`, from 1 to the largest number
+        seen. INVALID_ARGUMENT if levers contradict each other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLevers(self, request, context):
+        """What may be moved on a source: as declared, or empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,6 +226,16 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetModeRequest.FromString,
                     response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetModeResponse.SerializeToString,
             ),
+            'SetLevers': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLevers,
+                    request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetLeversRequest.FromString,
+                    response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.SetLeversResponse.SerializeToString,
+            ),
+            'GetLevers': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLevers,
+                    request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetLeversRequest.FromString,
+                    response_serializer=eil_dot_decision_dot_v1_dot_decision__pb2.GetLeversResponse.SerializeToString,
+            ),
             'StreamActions': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamActions,
                     request_deserializer=eil_dot_decision_dot_v1_dot_decision__pb2.StreamActionsRequest.FromString,
@@ -230,7 +265,7 @@ def add_DecisionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DecisionService:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops.
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, levers/*, actions, stops.
     """
 
     @staticmethod
@@ -385,6 +420,60 @@ class DecisionService:
             '/eil.decision.v1.DecisionService/SetMode',
             eil_dot_decision_dot_v1_dot_decision__pb2.SetModeRequest.SerializeToString,
             eil_dot_decision_dot_v1_dot_decision__pb2.SetModeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLevers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.decision.v1.DecisionService/SetLevers',
+            eil_dot_decision_dot_v1_dot_decision__pb2.SetLeversRequest.SerializeToString,
+            eil_dot_decision_dot_v1_dot_decision__pb2.SetLeversResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLevers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.decision.v1.DecisionService/GetLevers',
+            eil_dot_decision_dot_v1_dot_decision__pb2.GetLeversRequest.SerializeToString,
+            eil_dot_decision_dot_v1_dot_decision__pb2.GetLeversResponse.FromString,
             options,
             channel_credentials,
             insecure,

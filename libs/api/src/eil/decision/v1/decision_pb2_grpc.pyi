@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DecisionServiceStub:
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops."""
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, levers/*, actions, stops."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -53,6 +53,12 @@ class DecisionServiceStub:
     """
     SetMode: _grpc.UnaryUnaryMultiCallable[_decision_pb2.SetModeRequest, _decision_pb2.SetModeResponse]
     """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once."""
+    SetLevers: _grpc.UnaryUnaryMultiCallable[_decision_pb2.SetLeversRequest, _decision_pb2.SetLeversResponse]
+    """Declares what may be moved on a source, in place of what was declared before. No lever at all is `servers`, from 1 to the largest number
+    seen. INVALID_ARGUMENT if levers contradict each other.
+    """
+    GetLevers: _grpc.UnaryUnaryMultiCallable[_decision_pb2.GetLeversRequest, _decision_pb2.GetLeversResponse]
+    """What may be moved on a source: as declared, or empty."""
     StreamActions: _grpc.UnaryStreamMultiCallable[_decision_pb2.StreamActionsRequest, _decision_pb2.StreamActionsResponse]
     """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones. Each is a lease: see Action. An action
     that confirms the size ordered before renews the lease.
@@ -68,7 +74,7 @@ class DecisionServiceStub:
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops."""
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, levers/*, actions, stops."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Act: _aio.UnaryUnaryMultiCallable[_decision_pb2.ActRequest, _decision_pb2.ActResponse]  # type: ignore[assignment]
@@ -91,6 +97,12 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """
     SetMode: _aio.UnaryUnaryMultiCallable[_decision_pb2.SetModeRequest, _decision_pb2.SetModeResponse]  # type: ignore[assignment]
     """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once."""
+    SetLevers: _aio.UnaryUnaryMultiCallable[_decision_pb2.SetLeversRequest, _decision_pb2.SetLeversResponse]  # type: ignore[assignment]
+    """Declares what may be moved on a source, in place of what was declared before. No lever at all is `servers`, from 1 to the largest number
+    seen. INVALID_ARGUMENT if levers contradict each other.
+    """
+    GetLevers: _aio.UnaryUnaryMultiCallable[_decision_pb2.GetLeversRequest, _decision_pb2.GetLeversResponse]  # type: ignore[assignment]
+    """What may be moved on a source: as declared, or empty."""
     StreamActions: _aio.UnaryStreamMultiCallable[_decision_pb2.StreamActionsRequest, _decision_pb2.StreamActionsResponse]  # type: ignore[assignment]
     """Actions to carry out, as they are emitted: those of sources in mode `auto`, and approved ones. Each is a lease: see Action. An action
     that confirms the size ordered before renews the lease.
@@ -105,7 +117,7 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Stops in force."""
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, actions, stops."""
+    """Owns decisions and their committed predictions. Resources: decisions/*, modes/*, levers/*, actions, stops."""
 
     @_abc_1.abstractmethod
     def Act(
@@ -162,6 +174,24 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.SetModeResponse, _abc.Awaitable[_decision_pb2.SetModeResponse]]:
         """Sets how far the mesh may go with a source: observe, advise, approve or auto. Below approve the lease of its last action ends at once."""
+
+    @_abc_1.abstractmethod
+    def SetLevers(
+        self,
+        request: _decision_pb2.SetLeversRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.SetLeversResponse, _abc.Awaitable[_decision_pb2.SetLeversResponse]]:
+        """Declares what may be moved on a source, in place of what was declared before. No lever at all is `servers`, from 1 to the largest number
+        seen. INVALID_ARGUMENT if levers contradict each other.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLevers(
+        self,
+        request: _decision_pb2.GetLeversRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.GetLeversResponse, _abc.Awaitable[_decision_pb2.GetLeversResponse]]:
+        """What may be moved on a source: as declared, or empty."""
 
     @_abc_1.abstractmethod
     def StreamActions(
