@@ -30,6 +30,7 @@ TOPICS: Mapping[str, Topic] = {
     "eil.sense.telemetry": Topic("regime", "TelemetryRecord"),
     "eil.regime.shifts": Topic("regime", "RegimeShift"),
     "eil.act.actions": Topic("decision", "Decision"),
+    "eil.act.controls": Topic("decision", "Control"),
     "eil.proof.verdicts": Topic("proof", "Verdict"),
     "eil.economy.entries": Topic("economy", "TransferRecord"),
 }

@@ -35,7 +35,7 @@ LARGE = 64 * 1024
 NO_TOKEN = Ending(4401, "this needs a token: send it in the Authorization header, or as ?access_token=TOKEN")
 BAD_TOKEN = Ending(4401, "the token is not valid; get one with `eil token` and connect again")
 NO_ROLE = Ending(4403, "this token has no role that may read events; get one with `eil token --role viewer`")
-NO_TOPIC = Ending(4400, f"unknown topic; known: {', '.join(events.TOPICS)}")
+NO_TOPIC = Ending(4400, f"unknown topic; without ?topics= all are sent, such as {', '.join(list(events.TOPICS)[:3])}")
 FULL = Ending(TRY_LATER, "the bridge serves as many streams as it can; try again later", "TOO_MANY_STREAMS")
 TOO_MANY = Ending(TRY_LATER, "this subject has as many streams open as it may; close one", "TOO_MANY_STREAMS")
 
