@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from eil_decision.domain import lookahead
 from eil_decision.domain.baseline import persistence_interval, persistent_load
 from eil_decision.domain.choice import Choice, Fleet, utilisation_limit
 from eil_decision.domain.choice import candidates as weighed
@@ -11,7 +12,7 @@ from eil_decision.domain.choice import choose as choose_against
 from eil_decision.domain.conditions import Conditions
 from eil_decision.domain.goal import Goal
 from eil_decision.domain.load import Load, as_it_is, from_forecast, stage_rows
-from eil_decision.domain.lookahead import SIZES, grid
+from eil_decision.domain.lookahead import SIZES, Path, costs, grid
 from eil_decision.domain.plant import Plant
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,22 @@ def test_a_risk_is_weighed_against_the_energy_of_one_server_more():
     assert calm.servers < wild.servers
     assert calm.risk < 0.02
     assert wild.risk < 0.02
+
+
+def test_the_latency_is_risked_alike_whatever_idle_servers_draw_and_however_many_there_are(monkeypatch):
+    monkeypatch.setattr(lookahead, "WEAR_S", 0.0)
+
+    def risk(idle_w, fleet):
+        plant = dataclasses.replace(PLANT, idle_w=idle_w, slope_w=300.0 - idle_w, start_j=0.0, fleet=fleet)
+        sizes, risks = np.arange(1, 3 * fleet), []
+        for load in np.linspace(0.4, 0.7, 60) * fleet:
+            cost, risked = costs(plant, Path((load,) * 3, 0.06, 0.0), 0.6, sizes, fleet, 300.0)
+            risks.append(risked[cost.argmin()])
+        return np.mean(risks)
+
+    found = [risk(idle_w, fleet) for idle_w in (60.0, 180.0) for fleet in (30, 120)]
+    assert min(found) > 0.5 * max(found)
+    assert max(found) < 0.015
 
 
 def test_what_would_be_started_again_soon_stays_on():

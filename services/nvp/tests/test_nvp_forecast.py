@@ -101,17 +101,18 @@ def test_planned_inputs_drive_the_forecast() -> None:
     np.testing.assert_allclose(answer.point, 200 + 100 * servers[300:310], atol=12)
 
 
-def test_a_plan_outside_its_history_is_said_and_widened() -> None:
+@pytest.mark.parametrize(("servers_ahead", "factor"), [(13.6, 1.2), (16.0, 1.5), (30.0, 2.0)])
+def test_a_plan_outside_its_history_is_said_and_widened_by_how_far(servers_ahead: float, factor: float) -> None:
     rng = np.random.default_rng(4)
     servers = rng.integers(4, 13, size=(300, 1)).astype(float)
     power = 100 * servers + rng.normal(scale=5, size=servers.shape)
     inside = forecast(power, 5, planned=np.full((5, 1), 8.0), planned_history=servers)
-    outside = forecast(power, 5, planned=np.full((5, 1), 30.0), planned_history=servers)
+    outside = forecast(power, 5, planned=np.full((5, 1), servers_ahead), planned_history=servers)
     assert inside.in_domain
     assert not outside.in_domain
     assert "planned inputs leave" in outside.reason
-    assert "widened 2 times" in outside.reason
-    np.testing.assert_allclose(half_width(outside), 2 * half_width(inside))
+    assert f"widened {factor:g} times" in outside.reason
+    np.testing.assert_allclose(half_width(outside), factor * half_width(inside))
 
 
 def test_a_jump_beyond_the_training_range_is_said_and_widened() -> None:

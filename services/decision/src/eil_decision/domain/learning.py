@@ -75,6 +75,7 @@ def learn_plant(history: History, levers: Sequence[Lever] = ()) -> Plant:
         service_ms,
         capacity,
         tuple(assumptions),
+        float(history.servers[known].mean()),
         law.exponent,
         law.exponent_sd,
         {

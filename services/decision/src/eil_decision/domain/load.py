@@ -15,7 +15,7 @@ MIN_HISTORY = 10
 """Rows of load below which a forecast has nothing to learn from and the load is taken as it is."""
 MAX_FORECAST = 120
 """Rows forecast at most: beyond them the load is taken to stay."""
-LEAST_REVISION, LARGEST_REVISION = 0.1, 0.5
+LEAST_REVISION, LARGEST_REVISION = 0.3, 0.5
 """Of a forecast from stage to stage: a share of a row's spread at least, and in logs at most."""
 
 

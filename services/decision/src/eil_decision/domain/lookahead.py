@@ -3,9 +3,9 @@
 The load of the next stages is a path of means that the forecast will revise as it learns more: from stage to stage its log moves by a
 normal step of standard deviation `revision`, on a grid of NODES. About the mean a row's load is log-normal with `spread`, and so is the
 risk that it exceeds what a size serves within the latency. From a size a move to any other costs the start-up energy of the servers started
-and WEAR_S at peak power for each one moved; each stage costs its expected energy and VIOLATION at peak power for the share of time
-that the constraint is broken. Backwards from the last stage this gives the expected cost of every size to go to, revisions taken
-into account: what would be stopped now and started soon stays on.
+and WEAR_S at peak power for each one moved; each stage costs its expected energy and VIOLATION times the idle power of the fleet for the
+share of time that the constraint is broken. Backwards from the last stage this gives the expected cost of every size to go to, revisions
+taken into account: what would be stopped now and started soon stays on.
 
 It is exact on its grid. Assumptions: servers are alike, a started server serves from the next stage on, stopping is free.
 """
@@ -24,15 +24,17 @@ STAGES, STAGE_S = 3, 300.0
 """Stages that the load is forecast for, and how long one is at least [s]."""
 DEPTH = 6
 """Stages looked ahead, the load staying as it is after the last that is forecast: within so long a start or a stop has paid for itself."""
-VIOLATION = 42.0
-"""Price of a broken constraint, in servers at peak power for as long as it is broken."""
-WEAR_S = 450.0
+VIOLATION = 4.0
+"""Price of a broken constraint, in times the idle power of the whole fleet for as long as it is broken."""
+LEAST_IDLE = 0.1
+"""Share of a server's peak power that it is taken to draw idle at least, whatever was learned."""
+LEAST_FACTOR = 0.1
+"""What a joule counts at least where a broken constraint is priced: the risk stays the same whatever energy costs."""
+WEAR_S = 200.0
 """Price of moving a server, in seconds at peak power: wear, and the disruption of whoever runs it."""
 NODES = 9
 SIZES = 128
 """Sizes compared at most; of a larger fleet every so-manieth, the present one among them."""
-_NOISE, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,10 @@ def costs(
     count, spread = sizes.astype(np.float64), max(path.spread, 1e-3)
     drift, between = _revisions(path)
     mean = np.array(path.means)[:, None] * np.exp(drift)
-    stage = _energy_j(plant, mean, spread, count, stage_s) * np.array(pricing.energy)[:, None, None]
+    counts = np.array(pricing.energy[: len(path.means)])[:, None, None]
+    stage = _energy_j(plant, mean, spread, count, stage_s) * counts
     risk = np.asarray(ndtr(-np.log(count * max(limit, 1e-9) / mean[:, :, None]) / spread), np.float64)
-    stage += pricing.caution * VIOLATION * plant.price_w * stage_s * risk
+    stage += pricing.caution * _violation_w(plant, now) * np.maximum(np.abs(counts), LEAST_FACTOR) * stage_s * risk
     start_j = pricing.wear * pricing.energy[0] * plant.start_j
     each_j = pricing.wear * (WEAR_S * plant.price_w + pricing.wear_j)
     apart = count[None, :] - count[:, None]
@@ -108,6 +111,15 @@ def costs(
     middle = drift.size // 2
     first = np.maximum(count - now, 0.0) * start_j + each_j * np.abs(count - now)
     return first + stage[0, middle] + ahead[middle], risk[0, middle]
+
+
+def _violation_w(plant: Plant, now: int) -> float:
+    """Price of a constraint for as long as it is broken [W]: in proportion to what it is broken for, the idle power of servers spared.
+
+    At the size that costs least a share a·n·spread / (price · φ) of the time breaks it, a being a server's idle power, n their number and φ
+    nearly constant: priced by a·n that share is the same for plants with idle servers dear and cheap, and for small fleets and large.
+    """
+    return VIOLATION * max(plant.idle_w, LEAST_IDLE * plant.price_w) * (plant.fleet or now)
 
 
 def _revisions(path: Path) -> tuple[Vector, Vector]:
@@ -121,7 +133,6 @@ def _revisions(path: Path) -> tuple[Vector, Vector]:
 
 
 def _energy_j(plant: Plant, mean: Vector, spread: float, count: Vector, stage_s: float) -> Vector:
-    """(K, G, N) expected energy of a stage [J]."""
-    loads = mean[:, :, None] * np.exp(spread * _NOISE)
-    used = np.minimum(loads[..., None] / count, 1.0)
-    return stage_s * count * np.einsum("q,kgqn->kgn", _WEIGHTS, plant.server_w(used))
+    """(K, G, N) expected energy of a stage [J]. Load beyond what a size serves counts too: not to serve it must not pass for saving."""
+    loads = mean[:, :, None] * math.exp(0.5 * spread**2)
+    return stage_s * (count * plant.idle_w + plant.slope_w * loads)

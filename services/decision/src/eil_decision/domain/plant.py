@@ -109,6 +109,8 @@ class Plant:
     capacity: float | None
     """Requests per second that one server serves at full utilisation; None is unknown."""
     assumptions: tuple[str, ...] = field(default=())
+    fleet: float = 0.0
+    """Servers that ran on average; 0 is unknown."""
     exponent: float = EXPONENT
     """α of the power's dependence on speed."""
     exponent_sd: float = EXPONENT_SD
@@ -149,10 +151,6 @@ class Plant:
     def power_w(self, servers: int, load: float) -> float:
         """Expected power [W] of `servers` sharing `load` (in fully used servers)."""
         return servers * self.idle_w + self.slope_w * min(load, servers)
-
-    def server_w(self, used: Vector) -> Vector:
-        """Expected power of a server [W] at utilisations 0 … 1."""
-        return self.idle_w + self.slope_w * used
 
     @property
     def peak_w(self) -> float:
