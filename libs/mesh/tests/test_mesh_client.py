@@ -115,14 +115,11 @@ class TestDeadline:
         async with serve("decision", GetDecision=asked, StreamActions=asked) as decision:
             stub = decision.mesh.peers.stub(decision_pb2_grpc.DecisionServiceStub, "decision")
             passed_s = asyncio.get_running_loop().time() - 1
-            with serving(Call("m", "r", principal, deadline_s=passed_s)):
-                ask = (
-                    stub.StreamActions(decision_pb2.StreamActionsRequest()).read()
-                    if stream
-                    else stub.GetDecision(DECISION)
-                )
-                with pytest.raises(DeadlineExceeded):
-                    await ask
+            asking, question = (
+                (stub.StreamActions, decision_pb2.StreamActionsRequest()) if stream else (stub.GetDecision, DECISION)
+            )
+            with serving(Call("m", "r", principal, deadline_s=passed_s)), pytest.raises(DeadlineExceeded):
+                asking(question)
 
     async def test_streams_on_behalf_of_a_call_end_with_it(self, serve, auth):
         seen = []
@@ -188,6 +185,8 @@ class TestRetries:
             "ListDecisions",
             "ApproveDecision",
             "SetMode",
+            "SetLevers",
+            "GetLevers",
             "StopActions",
             "ReleaseActions",
             "ListStops",

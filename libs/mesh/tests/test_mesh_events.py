@@ -130,6 +130,22 @@ class TestSubscribe:
         await publish(log.store, "acme/mine")
         assert await first == ["mine"]
 
+    async def test_a_stream_of_entries_is_read_together(self, log, auth, monkeypatch):
+        reads = []
+
+        def noted(conn, offset, **options):
+            reads.append(offset)
+            return entries(conn, offset, **options)
+
+        monkeypatch.setattr(event_log, "entries", noted)
+        monkeypatch.setattr(event_log, "GATHER_S", 0.5)
+        call = log.subscribe(SUBSCRIBE(from_offset=1), metadata=auth("viewer", tenant="acme"))
+        come = asyncio.create_task(names(call, 20))
+        for number in range(20):
+            await publish(log.store, f"acme/e{number}")
+        assert await come == [f"e{number}" for number in range(20)]
+        assert len(reads) < 20
+
     async def test_the_stream_carries_the_chain(self, log):
         await publish(log.store, "acme/one", "globex/two")
         events = await take(log.subscribe(SUBSCRIBE(from_offset=1), metadata=SERVICE), 2)

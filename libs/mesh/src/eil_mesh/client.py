@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -73,34 +73,32 @@ def _timeout_s(asked_s: float | None, *, longest_s: float | None) -> float | Non
     return min(limits, default=None)
 
 
-class _UnaryCarry(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, service: str) -> None:
-        self._service = service
+class _Carrying:
+    """A channel whose calls carry what they must. Interceptors would do the same at the price of a task for each call."""
 
-    async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        details = grpc.aio.ClientCallDetails(
-            client_call_details.method,
-            _timeout_s(client_call_details.timeout, longest_s=DEADLINE_S),
-            outgoing(self._service, client_call_details.metadata or ()),
-            client_call_details.credentials,
-            client_call_details.wait_for_ready,
-        )
-        return await continuation(details, request)
+    def __init__(self, channel: grpc.aio.Channel, service: str) -> None:
+        self.channel, self._service = channel, service
 
+    def unary_unary(self, *method: Any, **codec: Any) -> Callable[..., Any]:
+        """A method of the stub; calls without a deadline get one."""
+        return self._carried(self.channel.unary_unary(*method, **codec), longest_s=DEADLINE_S)
 
-class _StreamCarry(grpc.aio.UnaryStreamClientInterceptor):
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def unary_stream(self, *method: Any, **codec: Any) -> Callable[..., Any]:
+        """A method of the stub."""
+        return self._carried(self.channel.unary_stream(*method, **codec), longest_s=None)
 
-    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        details = grpc.aio.ClientCallDetails(
-            client_call_details.method,
-            _timeout_s(client_call_details.timeout, longest_s=None),
-            outgoing(self._service, client_call_details.metadata or ()),
-            client_call_details.credentials,
-            client_call_details.wait_for_ready,
-        )
-        return await continuation(details, request)
+    def _carried(self, call: Callable[..., Any], *, longest_s: float | None) -> Callable[..., Any]:
+        def carried(
+            request: Any,
+            *,
+            timeout: float | None = None,
+            metadata: Iterable[tuple[str, str | bytes]] | None = None,
+            **rest: Any,
+        ) -> Any:
+            timeout_s = _timeout_s(timeout, longest_s=longest_s)
+            return call(request, timeout=timeout_s, metadata=outgoing(self._service, metadata or ()), **rest)
+
+        return carried
 
 
 class Peers:
@@ -108,13 +106,13 @@ class Peers:
 
     def __init__(self, settings: MeshSettings) -> None:
         self._settings = settings
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[str, _Carrying] = {}
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub], service: str) -> Stub:
         """A stub on a service's channel, e.g. `stub(RegimeServiceStub, "regime")`."""
         if service not in self._channels:
-            self._channels[service] = self._connect(service)
-        return make(self._channels[service])
+            self._channels[service] = _Carrying(self._connect(service), self._settings.service)
+        return make(cast(grpc.aio.Channel, self._channels[service]))
 
     def _connect(self, service: str) -> grpc.aio.Channel:
         contract = importlib.import_module(f"eil.{service}.v1.{service}_pb2").DESCRIPTOR
@@ -127,15 +125,14 @@ class Peers:
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         ]
-        interceptors = [_UnaryCarry(self._settings.service), _StreamCarry(self._settings.service)]
         address = self._settings.peer(service)
         if self._settings.tls_dir is None:
             options.append(("grpc.default_authority", "localhost"))
-            return grpc.aio.insecure_channel(address, options, interceptors=interceptors)
+            return grpc.aio.insecure_channel(address, options)
         credentials = channel_credentials(self._settings.tls_dir)
-        return grpc.aio.secure_channel(address, credentials, options, interceptors=interceptors)
+        return grpc.aio.secure_channel(address, credentials, options)
 
     async def close(self) -> None:
         """Close every channel."""
         for channel in self._channels.values():
-            await channel.close()
+            await channel.channel.close()

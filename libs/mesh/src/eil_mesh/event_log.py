@@ -29,6 +29,9 @@ CREATE TABLE IF NOT EXISTS followed (service TEXT PRIMARY KEY, offset INTEGER NO
 LARGEST_OFFSET = 2**63 - 1
 PAGE = 500
 """Entries read from the journal, and handled by a follower, at once."""
+GATHER_S = 0.05
+"""A subscriber's journal is read so often at most: the first entry after a pause leaves at once, a stream of them goes together, and its
+follower commits them together."""
 
 
 class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
@@ -49,26 +52,31 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
         call = current_call()
         tenant = call.principal.tenant if call else ""
         async with aclosing(
-            tail(self._store, request.from_offset, tenant=tenant, topics=list(request.topics))
+            tail(self._store, request.from_offset, tenant=tenant, topics=list(request.topics), gather_s=GATHER_S)
         ) as journal:
             async for entry in journal:
                 yield event_log_pb2.SubscribeResponse(event=_event(entry))
                 metrics.EVENTS_SENT.inc()
 
 
-async def tail(store: Store, from_offset: int, *, tenant: str, topics: Sequence[str]) -> AsyncGenerator[Entry, None]:
+async def tail(
+    store: Store, from_offset: int, *, tenant: str, topics: Sequence[str], gather_s: float = 0.0
+) -> AsyncGenerator[Entry, None]:
     """Entries of a store's journal from an offset on (0: from now on), then as they are committed. Close it after use (`aclosing`).
+
+    Once it has caught up it reads every `gather_s` at most [s].
 
     Raises:
         Unavailable: the service stops.
     """
-    committed = store.watch()
+    committed, now_s = store.watch(), asyncio.get_running_loop().time
     try:
         offset = from_offset or await store.read(_end) + 1
         while True:
             committed.clear()
             if store.released:
                 break
+            read_s = now_s()
             end, page = await store.read(
                 lambda conn, offset=offset: (
                     _end(conn),
@@ -82,6 +90,7 @@ async def tail(store: Store, from_offset: int, *, tenant: str, topics: Sequence[
             else:
                 offset = max(offset, end + 1)  # what others wrote is not read again at each commit
                 await committed.wait()
+                await asyncio.sleep(max(read_s + gather_s - now_s(), 0.0))
     finally:
         store.unwatch(committed)
     raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)

@@ -1,21 +1,21 @@
 """What stands around every method, from the outside in: telemetry, deadline, identity and access, validation.
 
-Each layer is an async context manager around the call; what it raises becomes the call's status. Together they are one interceptor.
+What a layer raises becomes the call's status. Together they are one interceptor.
 """
 
 import asyncio
 import inspect
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import protovalidate
 from google.protobuf.message import Message
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
 
 from eil_mesh import metrics
 from eil_mesh.access import AUTHENTICATED, PUBLIC, access_of
@@ -27,6 +27,7 @@ from eil_mesh.status import abort
 from eil_mesh.telemetry import tracer
 from eil_mesh.tls import peer_service
 
+T = TypeVar("T")
 NOBODY = Principal(subject="", tenant="")
 SERVICE_HEADER = "x-eil-service"
 TENANT_HEADER = "x-eil-tenant"
@@ -43,42 +44,20 @@ class Guard:
     deadline_s: float
 
 
-@asynccontextmanager
-async def _telemetry(call: Call, metadata: dict[str, str]) -> AsyncIterator[None]:
-    start, code = time.perf_counter(), "OK"
-    try:
-        with tracer.start_as_current_span(call.method, context=propagate.extract(metadata)):
-            yield
-    except grpc.aio.AioRpcError as error:
-        code = error.code().name
-        raise
-    except asyncio.CancelledError:
-        code = "CANCELLED"
-        raise
-    except BaseException as error:
-        code = error.code if isinstance(error, EilError) else "INTERNAL"
-        raise
-    finally:
-        if not call.method.startswith(PUBLIC):  # health checks are no use of the API
-            metrics.count_request(call.method, code, time.perf_counter() - start)
+def _span(method: str, metadata: dict[str, str]) -> AbstractContextManager[object]:
+    """The call's span, where somebody traces it: the caller, or this process."""
+    if "traceparent" in metadata or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return tracer.start_as_current_span(method, context=propagate.extract(metadata))
+    return nullcontext()
 
 
-@asynccontextmanager
-async def _deadline(remaining_s: float | None) -> AsyncIterator[None]:
-    if remaining_s is None:
-        yield
-        return
-    limit = asyncio.timeout(max(remaining_s, 0.0))
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():  # something inside timed out: that is no deadline of the caller's
-            raise
-        raise DeadlineExceeded(
-            "the deadline passed before the answer was ready; what was already stored stays stored; "
-            "try again with a longer deadline and the same request id"
-        ) from None
+def _code(error: BaseException) -> str:
+    """The status that a call ends with, for figures."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code().name
+    if isinstance(error, asyncio.CancelledError):
+        return "CANCELLED"
+    return error.code if isinstance(error, EilError) else "INTERNAL"
 
 
 def identify(
@@ -191,43 +170,80 @@ class Layers(grpc.aio.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(self._bidi(method, handler.stream_stream), **codec)
         return handler
 
-    @asynccontextmanager
-    async def _around(self, method: str, request: Any, context: grpc.aio.ServicerContext, limit: bool):
+    async def _around(
+        self,
+        method: str,
+        request: Any,
+        context: grpc.aio.ServicerContext,
+        work: Callable[[], Awaitable[T]],
+        *,
+        limit: bool,
+    ) -> T:
+        """The work inside of every layer. Plain code, since every call of the mesh passes it."""
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        call = Call(
-            method=method,
-            request_id=metadata.get(REQUEST_ID_HEADER) or secrets.token_hex(8),
-            principal=NOBODY,
-            idempotency_key=metadata.get("idempotency-key", ""),
-        )
+        known_as, begun_s, code = metadata.get(REQUEST_ID_HEADER) or secrets.token_hex(8), time.perf_counter(), "OK"
         try:
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(_telemetry(call, metadata))
-                remaining_s = _remaining(context, self._guard.deadline_s if limit else None)
-                await stack.enter_async_context(_deadline(remaining_s))
+            try:
+                with _span(method, metadata):
+                    return await self._admitted(method, request, context, metadata, known_as, work, limit)
+            except BaseException as error:
+                code = _code(error)
+                raise
+            finally:
+                if not method.startswith(PUBLIC):  # health checks are no use of the API
+                    metrics.count_request(method, code, time.perf_counter() - begun_s)
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            raise
+        except BaseException as error:
+            await abort(context, error, known_as)
+            raise
+
+    async def _admitted(
+        self,
+        method: str,
+        request: Any,
+        context: grpc.aio.ServicerContext,
+        metadata: dict[str, str],
+        known_as: str,
+        work: Callable[[], Awaitable[T]],
+        limit: bool,
+    ) -> T:
+        """The work within its deadline, once caller and request are found good."""
+        remaining_s = _remaining(context, self._guard.deadline_s if limit else None)
+        deadline = asyncio.timeout(None if remaining_s is None else max(remaining_s, 0.0))
+        try:
+            async with deadline:
                 principal, authorization = identify(self._guard, metadata, context.auth_context())
                 authorise(method, principal)
                 if isinstance(request, Message):
                     validate(request)
-                deadline_s = None if remaining_s is None else asyncio.get_running_loop().time() + remaining_s
-                call = replace(call, principal=principal, authorization=authorization, deadline_s=deadline_s)
-                stack.enter_context(serving(call))
-                yield
-        except (grpc.aio.AbortError, asyncio.CancelledError):
-            raise
-        except BaseException as error:
-            await abort(context, error, call.request_id)
+                call = Call(
+                    method=method,
+                    request_id=known_as,
+                    principal=principal,
+                    authorization=authorization,
+                    idempotency_key=metadata.get("idempotency-key", ""),
+                    deadline_s=None if remaining_s is None else asyncio.get_running_loop().time() + remaining_s,
+                )
+                with serving(call):
+                    return await work()
+        except TimeoutError:
+            if not deadline.expired():  # something inside timed out: that is no deadline of the caller's
+                raise
+            raise DeadlineExceeded(
+                "the deadline passed before the answer was ready; what was already stored stays stored; "
+                "try again with a longer deadline and the same request id"
+            ) from None
 
     def _unary(self, method: str, behaviour: Any) -> Any:
         async def serve(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._around(method, request, context, True):
-                return await behaviour(request, context)
+            return await self._around(method, request, context, lambda: behaviour(request, context), limit=True)
 
         return serve
 
     def _stream(self, method: str, behaviour: Any) -> Any:
-        async def serve(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._around(method, request, context, False):
+        async def serve(request: Any, context: grpc.aio.ServicerContext) -> None:
+            async def work() -> None:
                 responses = behaviour(request, context)
                 if inspect.isawaitable(responses):  # it writes to the context itself, as Health.Watch does
                     await responses
@@ -235,13 +251,17 @@ class Layers(grpc.aio.ServerInterceptor):
                 async for response in responses:
                     await context.write(response)
 
+            await self._around(method, request, context, work, limit=False)
+
         return serve
 
     def _bidi(self, method: str, behaviour: Any) -> Any:
-        async def serve(requests: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._around(method, requests, context, False):
+        async def serve(requests: Any, context: grpc.aio.ServicerContext) -> None:
+            async def work() -> None:
                 async for response in behaviour(requests, context):
                     await context.write(response)
+
+            await self._around(method, requests, context, work, limit=False)
 
         return serve
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -29,6 +30,8 @@ from eil_mesh.tls import server_credentials
 log = structlog.get_logger("eil.server")
 S = TypeVar("S", bound=MeshSettings)
 MAX_MESSAGE = 64 * 1024 * 1024
+GARBAGE = 10_000
+"""New objects after which the youngest are searched for garbage."""
 
 
 class Mesh(Generic[S]):
@@ -148,6 +151,10 @@ async def _main(settings: S, build: Callable[[Mesh[S]], Awaitable[None]]) -> Non
     mesh = Mesh(settings, SystemClock())
     await build(mesh)
     await mesh.start()
+    # What was made so far stays: collections that walk over it would only stop every call under way, and so do frequent ones.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 20, 20)
     log.info("serving", service=settings.service, address=settings.address(), pid=os.getpid())
     await mesh.run(stop)
     log.info("stopped", service=settings.service)

@@ -111,6 +111,11 @@ class Store:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         return await loop.run_in_executor(self._readers, lambda: context.run(work, self._reader()))
 
+    def glance(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a read-only connection of the calling thread: for look-ups by key, which a way to another thread would cost more
+        than."""
+        return work(self._reader())
+
     def watch(self) -> asyncio.Event:
         """An event that is set after every commit that wrote to the journal, and at the end; give it back with `unwatch`.
 
@@ -137,6 +142,8 @@ class Store:
             self._queue.put(None)
             self._writer.join()
             self._readers.shutdown()
+            if conn := getattr(self._local, "conn", None):
+                conn.close()
             os.close(self._claim)
 
     def _connect(self) -> sqlite3.Connection:

@@ -46,7 +46,8 @@ def sample_period_s(timestamps_s: NDArray[np.float64], declared_s: float | None 
         return float(declared_s)
     if timestamps_s.size < 2:
         return None
-    return float(np.median(np.diff(timestamps_s)))
+    spacings = np.sort(np.diff(timestamps_s))  # np.median costs ten times as much on so few
+    return float(0.5 * (spacings[(spacings.size - 1) // 2] + spacings[spacings.size // 2]))
 
 
 def joined(timestamps_s: NDArray[np.float64], period_s: float) -> NDArray[np.bool_]:

@@ -35,7 +35,7 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     ) -> decision_pb2.ActResponse:
         begun, principal = time.perf_counter(), caller()
         tenant = principal.tenant
-        answered, known, own = await self._store.read(
+        answered, known, own = self._store.glance(
             lambda conn: (
                 replayed(conn, tenant, request, decision_pb2.ActResponse),
                 _known(conn, tenant, request.source),

@@ -14,4 +14,4 @@ class ProofSettings(MeshSettings):
     daily_cap_u: int = 20_000 * MICRO
     """What one source may earn in 24 hours, 10⁻⁶ PFT."""
     settle_every_s: float = 5.0
-    """Seconds between looks at predictions that nobody proved."""
+    """Seconds between rounds of looks at the sources whose predictions nobody proved; a round takes 0.05 s for each of them."""

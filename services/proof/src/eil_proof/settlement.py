@@ -16,6 +16,8 @@ from eil_proof.minter import Minter
 
 log = structlog.get_logger("eil.proof")
 PAGE = 200
+LOOK_S = 0.05
+"""Between looks at two sources: with many of them a round takes longer, and what became final is settled together."""
 
 
 def note_prediction(tx: Tx, event: event_log_pb2.Event) -> None:
@@ -51,6 +53,7 @@ class Settlement:
                 await self._minter.book_owed()
                 for tenant, source in await self._store.read(_sources):
                     await self._settle_source(tenant, source)
+                    await asyncio.sleep(LOOK_S)
             except grpc.aio.AioRpcError as error:
                 log.warning("not settled yet", code=error.code().name, detail=error.details())
 

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS open_predictions (
   window_end_us INTEGER NOT NULL,
   PRIMARY KEY (tenant, prediction_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS open_predictions_by_source ON open_predictions (tenant, source, window_end_us);
 """
 )
 DAY_US = 86_400 * MICROSECONDS

@@ -12,6 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 MAX_ROWS = 10_000
+_VALUES = regime_pb2.Column.DESCRIPTOR.fields_by_name["values"].number << 3 | 2
+"""Tag of a column's values on the wire, packed."""
 _FARTHEST_S = np.iinfo(np.int64).max // MICROSECONDS
 
 
@@ -59,6 +61,19 @@ def of_request(request: regime_pb2.IngestRequest) -> Batch:
             )
         values[place] = np.asarray(column.values)
     return Batch(times_us, names, values)
+
+
+def column(name: str, values: NDArray[np.float64]) -> regime_pb2.Column:
+    """A column of a message. Its values are packed as they stand: one by one they would cost twenty times as much."""
+    packed = regime_pb2.Column(name=name)
+    size = 8 * values.size
+    if size:
+        head = bytearray([_VALUES])
+        while size > 0x7F:
+            head.append(0x80 | size & 0x7F)
+            size >>= 7
+        packed.MergeFromString(bytes((*head, size)) + values.astype("<f8", copy=False).tobytes())
+    return packed
 
 
 def _times(request: regime_pb2.IngestRequest) -> NDArray[np.int64]:

@@ -122,7 +122,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         times_us, columns = await self._store.read(lambda conn: samples.newest_rows(conn, source, rows))
         return regime_pb2.GetHistoryResponse(
             times_us=times_us.tolist(),
-            columns=[regime_pb2.Column(name=name, values=values.tolist()) for name, values in columns.items()],
+            columns=[batch.column(name, values) for name, values in columns.items()],
             power_kind=source.power_kind,
             kind=source.kind,
             power_uncertainty=source.power_u or DEFAULT_U[source.kind],
@@ -150,7 +150,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         return await self._store.write(put)
 
     async def _source(self, tenant: str, name: str) -> sources.Source:
-        source = await self._store.read(lambda conn: sources.find_source(conn, tenant, name))
+        source = self._store.glance(lambda conn: sources.find_source(conn, tenant, name))
         if source is None or source.clock_us is None:
             raise NotFound(
                 f"source {name!r} has never sent a sample; send one to /v1/sense first", reason="SOURCE_UNKNOWN"

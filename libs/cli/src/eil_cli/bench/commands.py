@@ -22,6 +22,8 @@ class BenchOptions:
     first_proof_s: float | None
     plots: Path | None
     quick: bool
+    sources: int
+    seconds: float
 
 
 def _loop(options: BenchOptions) -> "Report":
@@ -52,11 +54,18 @@ def _nvp(options: BenchOptions) -> "Report":
     return bench_nvp(options.data, quick=options.quick)
 
 
+def _decision(options: BenchOptions) -> "Report":
+    from eil_cli.bench.decision import Load, bench_decision
+
+    return bench_decision(options.state, Load(sources=options.sources, seconds=options.seconds))
+
+
 BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "loop": _loop,
     "regime": _regime,
     "plants": _plants,
     "nvp": _nvp,
+    "decision": _decision,
 }
 """Every benchmark by name."""
 
@@ -97,14 +106,19 @@ def bench(
     state: Annotated[
         Path | None,
         typer.Option(
-            "--state", metavar="DIR", help="loop: measure the mesh that runs there.", show_default="an own one"
+            "--state",
+            metavar="DIR",
+            help="loop, decision: measure the mesh that runs there.",
+            show_default="an own one",
         ),
     ] = None,
+    sources: Annotated[int, typer.Option(min=2, help="decision: sources that decide every 10 s.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="decision: how long their load is measured [s].")] = 40.0,
 ) -> None:
     """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed.
 
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
-    nvp: next-state prediction of telemetry and fields.
+    nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer
@@ -112,7 +126,8 @@ def bench(
     with expected_errors():
         if name not in BENCHES:
             raise Failure(f"there is no benchmark {name!r}; there are: {', '.join(BENCHES)}", exit_code=2)
-        report = BENCHES[name](BenchOptions(data, state.absolute() if state else None, first_proof_s, plots, quick))
+        folder = state.absolute() if state else None
+        report = BENCHES[name](BenchOptions(data, folder, first_proof_s, plots, quick, sources, seconds))
         if json_file:
             write(report, json_file)
         console = printer()

@@ -82,13 +82,13 @@ def candidates(
         fleet.wear_j,
         goal.caution,
     )
-    plant, path = conditions.plant, conditions.load.path(fleet.delay(stage_s))
-    cost, risk = costs(plant, path, utilisation_limit(plant, goal), fleet.sizes, fleet.now, stage_s, pricing)
+    path, limit = conditions.load.path(fleet.delay(stage_s)), utilisation_limit(conditions.plant, goal)
+    cost, risk = costs(conditions.plant, path, limit, fleet.sizes, fleet.now, stage_s, pricing)
     peak, rows_ahead = (
         conditions.load.peak_within(fleet.delay(stage_s)),
         DEPTH * stage_s / step_s if step_s > 0 else 1.0,
     )
-    weigh = _Weighing(conditions, goal, fleet, ambient_k, rows, peak, rows_ahead)
+    weigh = _Weighing(conditions, goal, fleet, ambient_k, rows, limit, peak, rows_ahead)
     return [
         weigh.candidate(int(servers), float(cost[i]) + conditions.cost_j, float(risk[i]))
         for i, servers in enumerate(fleet.sizes)
@@ -113,6 +113,8 @@ class _Weighing:
     fleet: Fleet
     ambient_k: float
     rows: float
+    limit: float
+    """Highest utilisation that keeps the latency."""
     peak: float
     """Load to be planned for, in fully used servers."""
     rows_ahead: float
@@ -156,7 +158,7 @@ class _Weighing:
         """Constraints that are not kept with a chance of 95 %, for people, and how far they are from it."""
         plant, goal = self.conditions.plant, self.goal
         broken, excess = list(self.conditions.broken), self.conditions.excess
-        limit, peak = utilisation_limit(plant, goal), self.peak / servers
+        limit, peak = self.limit, self.peak / servers
         if limit <= 0:
             broken.append(f"even without load a request takes {plant.service_ms:.3g} ms")
             excess += 1 + peak

@@ -103,11 +103,14 @@ def costs(
     stage += pricing.caution * _violation_w(plant, now) * np.maximum(np.abs(counts), LEAST_FACTOR) * stage_s * risk
     start_j = pricing.wear * pricing.energy[0] * plant.start_j
     each_j = pricing.wear * (WEAR_S * plant.price_w + pricing.wear_j)
-    apart = count[None, :] - count[:, None]
-    move = np.maximum(apart, 0.0) * start_j + each_j * np.abs(apart)
+    down, up = each_j * count, (each_j + start_j) * count
     ahead = np.zeros((drift.size, count.size))
     for k in range(len(path.means) - 1, 0, -1):
-        ahead = between @ (move[None] + (stage[k] + ahead)[:, None, :]).min(axis=2)
+        there = stage[k] + ahead
+        # A move costs so much for each server, so that the best size above (below) of every size is a running minimum.
+        above = np.minimum.accumulate((there + up)[:, ::-1], axis=1)[:, ::-1] - up
+        below = np.minimum.accumulate(there - down, axis=1) + down
+        ahead = between @ np.minimum(above, below)
     middle = drift.size // 2
     first = np.maximum(count - now, 0.0) * start_j + each_j * np.abs(count - now)
     return first + stage[0, middle] + ahead[middle], risk[0, middle]

@@ -205,16 +205,8 @@ def _learned(
         reason = (
             f"{contest.sentence()}; {steps} samples, {needed} are needed to train and check ridge over {horizon} steps"
         )
-        residuals = contest.residuals()
-        answer = _around(
-            values,
-            point,
-            *_radii(residuals, level),
-            reason,
-            trained_on=steps - 1,
-            in_domain=True,
-            methods=contest.winner,
-        )
+        radii = _radii(contest.residuals(), level)
+        answer = _around(values, point, *radii, reason, trained_on=steps - 1, in_domain=True, methods=contest.winner)
         return _checked(answer, values[:-1], values[-1:], config)
     data = design(values, plan[: steps + 1], lags)
     origins = _origins(max(first, min(steps // 2, last - held_out)), last, held_out, config.blocks)
@@ -224,9 +216,12 @@ def _learned(
     both = 0.5 * (from_ridge + from_trend)  # errors that differ in kind cancel
     others = {"ridge": from_ridge, "trend": from_trend, "their mean": both}
     contest = Contest(from_still, others, config.win_ratio)
-    model = fit(data, len(data.targets), lags)
-    ahead = plan_inputs(plan[steps - 1 :])[None, None]
-    ridge, trend = roll([model], data.windows[None, -1:], ahead)[0, 0], _trend(trends, horizon)
+    trend = _trend(trends, horizon)
+    ridge = trend  # stands in where no channel takes it
+    if {"ridge", "their mean"} & set(contest.winner):
+        model = fit(data, len(data.targets), lags)
+        ahead = plan_inputs(plan[steps - 1 :])[None, None]
+        ridge = roll([model], data.windows[None, -1:], ahead)[0, 0]
     paths = {"ridge": ridge, "trend": trend, "their mean": 0.5 * (ridge + trend)}
     contest.strike(paths)
     answer = _around(

@@ -49,7 +49,7 @@ class Detector:
     """
 
     def __init__(self, config: DetectorConfig = DetectorConfig()) -> None:  # noqa: B008 (frozen value)
-        self._config = config
+        self._saved_config = dataclasses.asdict(config)
         self._settings = config.vector()
         self._names: list[str] = []
         self._state = fresh(0)
@@ -201,7 +201,7 @@ class Detector:
     def dump(self) -> bytes:
         """The whole state, settings included, as compact bytes."""
         header = {
-            "config": dataclasses.asdict(self._config),
+            "config": self._saved_config,
             "channels": self._names,
             "ignored": self._ignored,
             "latest": dataclasses.asdict(self._latest) if self._latest else None,
