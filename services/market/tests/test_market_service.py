@@ -62,8 +62,10 @@ class Trader:
         mint = economy_pb2.MintRequest(id=f"proof:{self.subject}", owner=self.subject, token="PFT", amount_u=pft_u)
         await self.ledger.Mint(mint, metadata=(("x-eil-service", "proof"), ("x-eil-tenant", self.tenant)))
 
-    async def add(self, key="a1", amount0_u=50 * TOKEN, amount1_u=20 * TOKEN, pair=PAIR):
-        request = market_pb2.AddLiquidityRequest(request_id=key, pair=pair, amount0_u=amount0_u, amount1_u=amount1_u)
+    async def add(self, key="a1", amount0_u=50 * TOKEN, amount1_u=20 * TOKEN, pair=PAIR, **limits):
+        request = market_pb2.AddLiquidityRequest(
+            request_id=key, pair=pair, amount0_u=amount0_u, amount1_u=amount1_u, **limits
+        )
         return await self.market.AddLiquidity(request, metadata=self.auth)
 
     async def swap(self, key="s1", given="PFT", wanted="CEU", amount_in_u=100_000, timeout=10.0, auth=None, **limits):
@@ -72,16 +74,23 @@ class Trader:
         )
         return await self.market.Swap(request, metadata=auth or self.auth, timeout=timeout)
 
-    async def remove(self, key="r1", shares=1000, pair=PAIR):
-        request = market_pb2.RemoveLiquidityRequest(request_id=key, pair=pair, shares=shares)
+    async def remove(self, key="r1", shares=1000, pair=PAIR, **limits):
+        request = market_pb2.RemoveLiquidityRequest(request_id=key, pair=pair, shares=shares, **limits)
         return await self.market.RemoveLiquidity(request, metadata=self.auth)
+
+    async def history(self, **asked):
+        return await self.market.ListTrades(market_pb2.ListTradesRequest(**asked), metadata=self.auth)
 
     async def quote(self, given="PFT", wanted="CEU", amount_in_u=100_000):
         request = market_pb2.QuoteRequest(token_in=given, token_out=wanted, amount_in_u=amount_in_u)
         return await self.market.Quote(request, metadata=self.auth)
 
     async def pool(self, pair=PAIR):
-        return (await self.market.GetPool(market_pb2.GetPoolRequest(pair=pair), metadata=self.auth)).pool
+        return (await self.look(pair)).pool
+
+    async def look(self, pair=PAIR, window_s=0.0):
+        request = market_pb2.GetPoolRequest(pair=pair, window_s=window_s)
+        return await self.market.GetPool(request, metadata=self.auth)
 
     async def held(self, owner=None):
         request = economy_pb2.GetBalancesRequest(owner=owner or self.subject)
@@ -388,3 +397,87 @@ async def test_without_the_ledger_it_is_unavailable(tmp_path, monkeypatch):
     async with trading(tmp_path) as alice:
         assert (await refused(alice.pool()))[0] == "UNAVAILABLE"
         assert (await refused(alice.swap()))[0] == "UNAVAILABLE"
+
+
+class TestQuotes:
+    async def test_a_quote_is_honoured_until_it_expires_and_never_undercut(self, alice, clock):
+        await alice.add()
+        quote = await alice.quote()
+        assert (await alice.swap("q1", quote=quote.quote)).amount_out_u == quote.amount_out_u
+        stale = await alice.quote()
+        await alice.swap("mover")
+        undercut = await refused(alice.swap("q2", quote=stale.quote))
+        assert undercut == ("FAILED_PRECONDITION", "SLIPPAGE"), "the pool moved against it"
+        late = await alice.quote()
+        clock.advance(31.0)
+        assert await refused(alice.swap("q3", quote=late.quote)) == ("FAILED_PRECONDITION", "QUOTE_EXPIRED")
+
+    async def test_a_quote_is_good_for_its_swap_alone(self, alice):
+        await alice.add()
+        quote = await alice.quote()
+        expires, amount, mac = quote.quote.split(".")
+        longer = f"{int(expires) + 10**9}.{amount}.{mac}"
+        for wrong in (longer, f"{expires}.1.{mac}", "nonsense", f"{expires}.{amount}.é"):
+            assert await refused(alice.swap("q1", quote=wrong)) == ("FAILED_PRECONDITION", "QUOTE_FOREIGN")
+        other = alice.swap("q2", amount_in_u=99_999, quote=quote.quote)
+        assert await refused(other) == ("FAILED_PRECONDITION", "QUOTE_FOREIGN")
+        zeta = alice.other(tenant="zeta", subject="zeta")
+        await zeta.fund()
+        await zeta.add("z1")
+        assert await refused(zeta.swap("z2", quote=quote.quote)) == ("FAILED_PRECONDITION", "QUOTE_FOREIGN")
+
+    async def test_liquidity_has_bounds_and_a_deadline_too(self, alice, clock):
+        await alice.add()
+        past = from_us(clock.now_us() - 1)
+        assert await refused(alice.add("a2", min_shares=10**12)) == ("FAILED_PRECONDITION", "SLIPPAGE")
+        assert await refused(alice.add("a3", deadline=past)) == ("FAILED_PRECONDITION", "DEADLINE_PASSED")
+        assert await refused(alice.remove("r2", min_amount1_u=10**12)) == ("FAILED_PRECONDITION", "SLIPPAGE")
+        assert await refused(alice.remove("r3", deadline=past)) == ("FAILED_PRECONDITION", "DEADLINE_PASSED")
+
+
+class TestTimeWeightedPrice:
+    async def test_it_is_the_mean_of_what_stood(self, alice, clock):
+        await alice.add(amount0_u=50 * TOKEN, amount1_u=20 * TOKEN)
+        first = await alice.look(window_s=100.0)
+        assert (first.pool.spot_price, first.time_weighted_price, first.window_s) == (0.4, 0.0, 0.0), "none stood yet"
+        clock.advance(60.0)
+        await alice.swap(amount_in_u=400_000)
+        moved = (await alice.pool()).spot_price
+        clock.advance(40.0)
+        seen = await alice.look(window_s=100.0)
+        assert seen.window_s == 100.0
+        assert seen.time_weighted_price == pytest.approx(0.6 * 0.4 + 0.4 * moved, rel=1e-9)
+        short = await alice.look(window_s=20.0)
+        assert short.time_weighted_price == pytest.approx(moved, rel=1e-9)
+        long = await alice.look(window_s=1e6)
+        assert (long.window_s, long.time_weighted_price) == (100.0, seen.time_weighted_price)
+
+    async def test_a_trade_of_this_moment_does_not_move_it(self, alice, clock):
+        await alice.add()
+        clock.advance(1000.0)
+        before = (await alice.look()).time_weighted_price
+        await alice.swap(amount_in_u=400_000)
+        after = await alice.look()
+        assert after.pool.spot_price > before
+        assert after.time_weighted_price == pytest.approx(before, rel=1e-12)
+
+
+async def test_history_tells_every_operation_newest_first(alice, clock):
+    given = await alice.add()
+    clock.advance(1.0)
+    swapped = await alice.swap(amount_in_u=100_000)
+    clock.advance(1.0)
+    back = await alice.remove(shares=1000)
+    trades = (await alice.history()).trades
+    assert [trade.kind for trade in trades] == ["remove", "swap", "add"]
+    assert (trades[0].change0_u, trades[0].change1_u, trades[0].shares) == (-back.amount0_u, -back.amount1_u, -1000)
+    assert (trades[1].change0_u, trades[1].change1_u, trades[1].shares) == (-swapped.amount_out_u, 100_000, 0)
+    assert trades[1].price == pytest.approx(100_000 / swapped.amount_out_u)
+    assert (trades[2].change0_u, trades[2].change1_u, trades[2].shares) == (50 * TOKEN, 20 * TOKEN, given.shares)
+    page = await alice.history(page_size=2)
+    rest = await alice.history(page_size=2, page_token=page.next_page_token)
+    assert [*page.trades, *rest.trades] == list(trades)
+    assert not rest.next_page_token
+    assert not (await alice.history(pair="MUNT-PFT")).trades
+    assert not (await alice.other(tenant="zeta").history()).trades
+    assert (await refused(alice.history(page_token="x")))[0] == "INVALID_ARGUMENT"

@@ -22,13 +22,14 @@ import structlog
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.market.v1 import market_pb2
 from eil_mesh.call import acting_for
-from eil_mesh.clock import Clock
+from eil_mesh.clock import MICROSECONDS, Clock
 from eil_mesh.errors import EilError
 from eil_mesh.requests import replayed
 from eil_mesh.store import Store
 
 from eil_market import tables
-from eil_market.domain.pool import Pool
+from eil_market.domain.errors import WindowTooShort
+from eil_market.domain.pool import Pool, observe, time_weighted_price
 from eil_market.peers import DEADLINE_S, answer, refused_by_ledger
 
 log = structlog.get_logger("eil.market")
@@ -70,6 +71,24 @@ class Exchange:
         """
         async with self._settled(tenant, pair):
             return await self._position(tenant, pair, owner)
+
+    async def averaged(self, tenant: str, pair: str, pool: Pool, window_s: float) -> tuple[float, float]:
+        """(price of the first token in the second averaged over the time before, time that it is averaged over [s]); 0 where none stood."""
+        now_us = self._clock.now_us()
+        begin_us = now_us - round(window_s * MICROSECONDS)
+        begun = await self._store.read(lambda conn: tables.observed(conn, tenant, pair, begin_us))
+        if begun is None:
+            return 0.0, 0.0
+        earlier = observe(begun, max(begin_us, begun.updated_us))
+        try:
+            price, _ = time_weighted_price(earlier, observe(pool, now_us))
+        except WindowTooShort:
+            return 0.0, 0.0
+        return price, (now_us - earlier.updated_us) / MICROSECONDS
+
+    async def history(self, tenant: str, pair: str, before: str, limit: int) -> list[tables.Intent]:
+        """Operations that were carried out, newest first."""
+        return await self._store.read(lambda conn: tables.newest(conn, tenant, pair, before, limit))
 
     async def operate(
         self,
@@ -171,6 +190,7 @@ def shown(pair: str, position: Position) -> market_pb2.Pool:
         reserve1_u=pool.reserve_y_u,
         shares=pool.shares,
         own_shares=position.own_shares,
+        spot_price=pool.reserve_y_u / pool.reserve_x_u if pool.reserve_x_u else 0.0,
     )
 
 

@@ -5,7 +5,6 @@ from eil.market.v1 import market_pb2_grpc
 from eil.proof.v1 import proof_pb2_grpc
 from eil_mesh.server import Mesh, serve
 
-from eil_market.domain.pool import PoolLimits
 from eil_market.exchange import Exchange
 from eil_market.oracle import Oracle
 from eil_market.service import MarketService
@@ -18,9 +17,7 @@ async def build(mesh: Mesh[MarketSettings]) -> None:
     economy = mesh.peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
     proof = mesh.peers.stub(proof_pb2_grpc.ProofServiceStub, "proof")
     exchange = Exchange(mesh.store(SCHEMA), economy, clock)
-    service = MarketService(
-        exchange, Oracle(economy, proof, settings, clock), PoolLimits(settings.max_trade_ppm), clock
-    )
+    service = MarketService(exchange, Oracle(economy, proof, settings, clock), settings, clock)
     mesh.add("eil.market.v1.MarketService", market_pb2_grpc.add_MarketServiceServicer_to_server, service)
     mesh.background(lambda: exchange.run(settings.resume_every_s))
 

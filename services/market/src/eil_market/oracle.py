@@ -15,7 +15,7 @@ from eil_mesh.reward import FULL_REWARD_U, MICRO
 
 from eil_market.domain.load import credit_load
 from eil_market.domain.pricing import EnergyPrice, Price, price_ceu, price_munt, price_pft
-from eil_market.domain.reputation import jeffreys
+from eil_market.domain.reputation import Reputation, jeffreys
 from eil_market.peers import DEADLINE_S, answer
 from eil_market.settings import MarketSettings
 
@@ -68,6 +68,15 @@ class Oracle:
             price_pft(proven_j, energy, verdicts, proven_source=source),
             price_munt(settings.licence_term_ceu, ceu, supplies["MUNT"] // MICRO, rewarded_skill(record)),
         )
+
+    async def reputation(self) -> Reputation:
+        """How far the tenant's measured proofs are trusted.
+
+        Raises:
+            Unavailable: the proof service does not answer.
+        """
+        record = await self._record()
+        return jeffreys(record.valid, record.measured)
 
     def _proven(self, record: proof_pb2.GetRecordResponse) -> tuple[float, str]:
         if record.minted_u and record.valid_savings_j > 0:

@@ -25,5 +25,9 @@ class MarketSettings(MeshSettings):
     """Time over which the demand for compute credits is counted [s]."""
     max_trade_ppm: int = Field(20_000, gt=0, le=1_000_000)
     """What one swap may bring in, in millionths of the pool's reserve."""
+    quote_s: float = Field(30.0, gt=0)
+    """How long a quote is honoured [s]."""
+    price_window_s: float = Field(1800.0, gt=0)
+    """Time that a pool's price is averaged over where the request does not say [s]."""
     resume_every_s: float = Field(1.0, gt=0)
     """Seconds between looks for operations that were begun and not finished."""

@@ -8,7 +8,7 @@ import sqlite3
 from dataclasses import astuple, dataclass, fields, replace
 
 from eil.market.v1 import market_pb2
-from eil_mesh.errors import AlreadyExists
+from eil_mesh.errors import AlreadyExists, InvalidArgument
 from eil_mesh.requests import remember
 from eil_mesh.store import Tx
 from google.protobuf.message import Message
@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS intents (
   done INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, kind, request_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS intents_by_time ON intents (tenant, pair, updated_us) WHERE done = 1;
 CREATE INDEX IF NOT EXISTS intents_unfinished ON intents (tenant, pair) WHERE done = 0;
 """
 KINDS: dict[str, type[Message]] = {
@@ -56,7 +57,8 @@ KINDS: dict[str, type[Message]] = {
     "add": market_pb2.AddLiquidityRequest,
     "remove": market_pb2.RemoveLiquidityRequest,
 }
-ANSWERS: dict[str, type[Message]] = {
+Answer = market_pb2.SwapResponse | market_pb2.AddLiquidityResponse | market_pb2.RemoveLiquidityResponse
+ANSWERS: dict[str, type[Answer]] = {
     "swap": market_pb2.SwapResponse,
     "add": market_pb2.AddLiquidityResponse,
     "remove": market_pb2.RemoveLiquidityResponse,
@@ -166,3 +168,46 @@ def finish(tx: Tx, intent: Intent) -> None:
         )
     request = KINDS[intent.kind].FromString(intent.request)
     remember(tx, intent.tenant, request, ANSWERS[intent.kind].FromString(intent.response))
+
+
+def observed(conn: sqlite3.Connection, tenant: str, pair: str, at_us: int) -> Pool | None:
+    """The pool as the newest operation up to a moment left it, else as the first one did; None if there was none."""
+    found = "SELECT response, kind, shares, x_price_sum, y_price_sum, updated_us FROM intents WHERE tenant = ? AND pair = ? AND done = 1"
+    row = conn.execute(
+        f"{found} AND updated_us <= ? ORDER BY updated_us DESC LIMIT 1", (tenant, pair, at_us)
+    ).fetchone()
+    row = row or conn.execute(f"{found} ORDER BY updated_us LIMIT 1", (tenant, pair)).fetchone()
+    if row is None:
+        return None
+    left = ANSWERS[row[1]].FromString(row[0]).pool
+    token_x, _, token_y = pair.partition("-")
+    return Pool(token_x, token_y, left.reserve0_u, left.reserve1_u, row[2], int(row[3]), int(row[4]), row[5])
+
+
+def newest(conn: sqlite3.Connection, tenant: str, pair: str, before: str, limit: int) -> list[Intent]:
+    """Finished intents of a tenant, newest first; of one pair, or of all where it is empty.
+
+    Args:
+        before: `place_of` the last one of the page before; "" begins anew.
+
+    Raises:
+        InvalidArgument: it is no such place.
+    """
+    time, _, rest = before.partition(".")
+    kind, _, request_id = rest.partition(".")
+    if before and not (time.isdecimal() and len(time) <= 18 and kind in KINDS):
+        raise InvalidArgument(
+            f"{before!r} is no page token; send `next_page_token` of the page before, or none to begin anew",
+            violations={"page_token": "is not a token that a page gave"},
+        )
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM intents WHERE tenant = ? AND (? = '' OR pair = ?) AND done = 1"
+        " AND (? = '' OR (updated_us, kind, request_id) < (?, ?, ?)) ORDER BY updated_us DESC, kind DESC, request_id DESC LIMIT ?",
+        (tenant, pair, pair, before, int(time or 0), kind, request_id, limit),
+    )
+    return [Intent(*row) for row in rows]
+
+
+def place_of(intent: Intent) -> str:
+    """Where an intent stands among all, for the next page."""
+    return f"{intent.updated_us}.{intent.kind}.{intent.request_id}"

@@ -45,10 +45,24 @@ class InvalidHistory(MarketError):
 
 
 class DeadlineExpired(MarketError):
-    """The request's deadline, or the quote it rests on, is past."""
+    """The request's deadline is past."""
 
     kind = "precondition"
     reason = "DEADLINE_PASSED"
+
+
+class QuoteExpired(MarketError):
+    """The quote's time is past."""
+
+    kind = "precondition"
+    reason = "QUOTE_EXPIRED"
+
+
+class QuoteForeign(MarketError):
+    """The quote was not given for this swap, or by another process."""
+
+    kind = "precondition"
+    reason = "QUOTE_FOREIGN"
 
 
 class SlippageExceeded(MarketError):

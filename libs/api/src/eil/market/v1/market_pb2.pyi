@@ -53,30 +53,38 @@ class Factor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., unit: _Optional[str] = ..., meaning: _Optional[str] = ...) -> None: ...
 
 class GetPoolRequest(_message.Message):
-    __slots__ = ("pair",)
+    __slots__ = ("pair", "window_s")
     PAIR_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_S_FIELD_NUMBER: _ClassVar[int]
     pair: str
-    def __init__(self, pair: _Optional[str] = ...) -> None: ...
+    window_s: float
+    def __init__(self, pair: _Optional[str] = ..., window_s: _Optional[float] = ...) -> None: ...
 
 class GetPoolResponse(_message.Message):
-    __slots__ = ("pool",)
+    __slots__ = ("pool", "time_weighted_price", "window_s")
     POOL_FIELD_NUMBER: _ClassVar[int]
+    TIME_WEIGHTED_PRICE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_S_FIELD_NUMBER: _ClassVar[int]
     pool: Pool
-    def __init__(self, pool: _Optional[_Union[Pool, _Mapping]] = ...) -> None: ...
+    time_weighted_price: float
+    window_s: float
+    def __init__(self, pool: _Optional[_Union[Pool, _Mapping]] = ..., time_weighted_price: _Optional[float] = ..., window_s: _Optional[float] = ...) -> None: ...
 
 class Pool(_message.Message):
-    __slots__ = ("pair", "reserve0_u", "reserve1_u", "shares", "own_shares")
+    __slots__ = ("pair", "reserve0_u", "reserve1_u", "shares", "own_shares", "spot_price")
     PAIR_FIELD_NUMBER: _ClassVar[int]
     RESERVE0_U_FIELD_NUMBER: _ClassVar[int]
     RESERVE1_U_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     OWN_SHARES_FIELD_NUMBER: _ClassVar[int]
+    SPOT_PRICE_FIELD_NUMBER: _ClassVar[int]
     pair: str
     reserve0_u: int
     reserve1_u: int
     shares: int
     own_shares: int
-    def __init__(self, pair: _Optional[str] = ..., reserve0_u: _Optional[int] = ..., reserve1_u: _Optional[int] = ..., shares: _Optional[int] = ..., own_shares: _Optional[int] = ...) -> None: ...
+    spot_price: float
+    def __init__(self, pair: _Optional[str] = ..., reserve0_u: _Optional[int] = ..., reserve1_u: _Optional[int] = ..., shares: _Optional[int] = ..., own_shares: _Optional[int] = ..., spot_price: _Optional[float] = ...) -> None: ...
 
 class QuoteRequest(_message.Message):
     __slots__ = ("token_in", "token_out", "amount_in_u")
@@ -89,28 +97,34 @@ class QuoteRequest(_message.Message):
     def __init__(self, token_in: _Optional[str] = ..., token_out: _Optional[str] = ..., amount_in_u: _Optional[int] = ...) -> None: ...
 
 class QuoteResponse(_message.Message):
-    __slots__ = ("amount_out_u", "price_impact")
+    __slots__ = ("amount_out_u", "price_impact", "quote", "expires")
     AMOUNT_OUT_U_FIELD_NUMBER: _ClassVar[int]
     PRICE_IMPACT_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
     amount_out_u: int
     price_impact: float
-    def __init__(self, amount_out_u: _Optional[int] = ..., price_impact: _Optional[float] = ...) -> None: ...
+    quote: str
+    expires: _timestamp_pb2.Timestamp
+    def __init__(self, amount_out_u: _Optional[int] = ..., price_impact: _Optional[float] = ..., quote: _Optional[str] = ..., expires: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SwapRequest(_message.Message):
-    __slots__ = ("request_id", "token_in", "token_out", "amount_in_u", "min_out_u", "deadline")
+    __slots__ = ("request_id", "token_in", "token_out", "amount_in_u", "min_out_u", "deadline", "quote")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IN_FIELD_NUMBER: _ClassVar[int]
     TOKEN_OUT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_IN_U_FIELD_NUMBER: _ClassVar[int]
     MIN_OUT_U_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     token_in: str
     token_out: str
     amount_in_u: int
     min_out_u: int
     deadline: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., token_in: _Optional[str] = ..., token_out: _Optional[str] = ..., amount_in_u: _Optional[int] = ..., min_out_u: _Optional[int] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    quote: str
+    def __init__(self, request_id: _Optional[str] = ..., token_in: _Optional[str] = ..., token_out: _Optional[str] = ..., amount_in_u: _Optional[int] = ..., min_out_u: _Optional[int] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quote: _Optional[str] = ...) -> None: ...
 
 class SwapResponse(_message.Message):
     __slots__ = ("amount_out_u", "pool")
@@ -121,16 +135,20 @@ class SwapResponse(_message.Message):
     def __init__(self, amount_out_u: _Optional[int] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ...) -> None: ...
 
 class AddLiquidityRequest(_message.Message):
-    __slots__ = ("request_id", "pair", "amount0_u", "amount1_u")
+    __slots__ = ("request_id", "pair", "amount0_u", "amount1_u", "min_shares", "deadline")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
     AMOUNT0_U_FIELD_NUMBER: _ClassVar[int]
     AMOUNT1_U_FIELD_NUMBER: _ClassVar[int]
+    MIN_SHARES_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     pair: str
     amount0_u: int
     amount1_u: int
-    def __init__(self, request_id: _Optional[str] = ..., pair: _Optional[str] = ..., amount0_u: _Optional[int] = ..., amount1_u: _Optional[int] = ...) -> None: ...
+    min_shares: int
+    deadline: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., pair: _Optional[str] = ..., amount0_u: _Optional[int] = ..., amount1_u: _Optional[int] = ..., min_shares: _Optional[int] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AddLiquidityResponse(_message.Message):
     __slots__ = ("shares", "pool")
@@ -141,14 +159,20 @@ class AddLiquidityResponse(_message.Message):
     def __init__(self, shares: _Optional[int] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ...) -> None: ...
 
 class RemoveLiquidityRequest(_message.Message):
-    __slots__ = ("request_id", "pair", "shares")
+    __slots__ = ("request_id", "pair", "shares", "min_amount0_u", "min_amount1_u", "deadline")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
+    MIN_AMOUNT0_U_FIELD_NUMBER: _ClassVar[int]
+    MIN_AMOUNT1_U_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     pair: str
     shares: int
-    def __init__(self, request_id: _Optional[str] = ..., pair: _Optional[str] = ..., shares: _Optional[int] = ...) -> None: ...
+    min_amount0_u: int
+    min_amount1_u: int
+    deadline: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., pair: _Optional[str] = ..., shares: _Optional[int] = ..., min_amount0_u: _Optional[int] = ..., min_amount1_u: _Optional[int] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RemoveLiquidityResponse(_message.Message):
     __slots__ = ("amount0_u", "amount1_u", "pool")
@@ -159,3 +183,65 @@ class RemoveLiquidityResponse(_message.Message):
     amount1_u: int
     pool: Pool
     def __init__(self, amount0_u: _Optional[int] = ..., amount1_u: _Optional[int] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ...) -> None: ...
+
+class ListTradesRequest(_message.Message):
+    __slots__ = ("pair", "page_size", "page_token")
+    PAIR_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    pair: str
+    page_size: int
+    page_token: str
+    def __init__(self, pair: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListTradesResponse(_message.Message):
+    __slots__ = ("trades", "next_page_token")
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    trades: _containers.RepeatedCompositeFieldContainer[Trade]
+    next_page_token: str
+    def __init__(self, trades: _Optional[_Iterable[_Union[Trade, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Trade(_message.Message):
+    __slots__ = ("kind", "request_id", "pair", "owner", "time", "change0_u", "change1_u", "shares", "price")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PAIR_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    CHANGE0_U_FIELD_NUMBER: _ClassVar[int]
+    CHANGE1_U_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    request_id: str
+    pair: str
+    owner: str
+    time: _timestamp_pb2.Timestamp
+    change0_u: int
+    change1_u: int
+    shares: int
+    price: float
+    def __init__(self, kind: _Optional[str] = ..., request_id: _Optional[str] = ..., pair: _Optional[str] = ..., owner: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change0_u: _Optional[int] = ..., change1_u: _Optional[int] = ..., shares: _Optional[int] = ..., price: _Optional[float] = ...) -> None: ...
+
+class GetReputationRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetReputationResponse(_message.Message):
+    __slots__ = ("valid", "total", "mean", "low", "high", "level", "discount")
+    VALID_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    DISCOUNT_FIELD_NUMBER: _ClassVar[int]
+    valid: int
+    total: int
+    mean: float
+    low: float
+    high: float
+    level: float
+    discount: float
+    def __init__(self, valid: _Optional[int] = ..., total: _Optional[int] = ..., mean: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., level: _Optional[float] = ..., discount: _Optional[float] = ...) -> None: ...

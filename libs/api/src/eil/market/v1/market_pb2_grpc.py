@@ -45,6 +45,16 @@ class MarketServiceStub:
                 request_serializer=eil_dot_market_dot_v1_dot_market__pb2.GetPoolRequest.SerializeToString,
                 response_deserializer=eil_dot_market_dot_v1_dot_market__pb2.GetPoolResponse.FromString,
                 _registered_method=True)
+        self.ListTrades = channel.unary_unary(
+                '/eil.market.v1.MarketService/ListTrades',
+                request_serializer=eil_dot_market_dot_v1_dot_market__pb2.ListTradesRequest.SerializeToString,
+                response_deserializer=eil_dot_market_dot_v1_dot_market__pb2.ListTradesResponse.FromString,
+                _registered_method=True)
+        self.GetReputation = channel.unary_unary(
+                '/eil.market.v1.MarketService/GetReputation',
+                request_serializer=eil_dot_market_dot_v1_dot_market__pb2.GetReputationRequest.SerializeToString,
+                response_deserializer=eil_dot_market_dot_v1_dot_market__pb2.GetReputationResponse.FromString,
+                _registered_method=True)
         self.Quote = channel.unary_unary(
                 '/eil.market.v1.MarketService/Quote',
                 request_serializer=eil_dot_market_dot_v1_dot_market__pb2.QuoteRequest.SerializeToString,
@@ -85,15 +95,30 @@ class MarketServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTrades(self, request, context):
+        """Operations on the tenant's pools, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReputation(self, request, context):
+        """How far the tenant's proofs are trusted, and what that takes off its prices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Quote(self, request, context):
-        """What a swap would give now.
+        """What a swap would give now, with a quote that Swap honours until it expires.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Swap(self, request, context):
-        """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u, DEADLINE_PASSED after the deadline.
+        """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u or what was quoted, DEADLINE_PASSED after
+        the deadline, QUOTE_EXPIRED after the quote's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +150,16 @@ def add_MarketServiceServicer_to_server(servicer, server):
                     servicer.GetPool,
                     request_deserializer=eil_dot_market_dot_v1_dot_market__pb2.GetPoolRequest.FromString,
                     response_serializer=eil_dot_market_dot_v1_dot_market__pb2.GetPoolResponse.SerializeToString,
+            ),
+            'ListTrades': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrades,
+                    request_deserializer=eil_dot_market_dot_v1_dot_market__pb2.ListTradesRequest.FromString,
+                    response_serializer=eil_dot_market_dot_v1_dot_market__pb2.ListTradesResponse.SerializeToString,
+            ),
+            'GetReputation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReputation,
+                    request_deserializer=eil_dot_market_dot_v1_dot_market__pb2.GetReputationRequest.FromString,
+                    response_serializer=eil_dot_market_dot_v1_dot_market__pb2.GetReputationResponse.SerializeToString,
             ),
             'Quote': grpc.unary_unary_rpc_method_handler(
                     servicer.Quote,
@@ -202,6 +237,60 @@ class MarketService:
             '/eil.market.v1.MarketService/GetPool',
             eil_dot_market_dot_v1_dot_market__pb2.GetPoolRequest.SerializeToString,
             eil_dot_market_dot_v1_dot_market__pb2.GetPoolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrades(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.market.v1.MarketService/ListTrades',
+            eil_dot_market_dot_v1_dot_market__pb2.ListTradesRequest.SerializeToString,
+            eil_dot_market_dot_v1_dot_market__pb2.ListTradesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReputation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.market.v1.MarketService/GetReputation',
+            eil_dot_market_dot_v1_dot_market__pb2.GetReputationRequest.SerializeToString,
+            eil_dot_market_dot_v1_dot_market__pb2.GetReputationResponse.FromString,
             options,
             channel_credentials,
             insecure,

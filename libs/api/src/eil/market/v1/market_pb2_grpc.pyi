@@ -37,10 +37,16 @@ class MarketServiceStub:
     """Posted prices of the three tokens, every factor explained."""
     GetPool: _grpc.UnaryUnaryMultiCallable[_market_pb2.GetPoolRequest, _market_pb2.GetPoolResponse]
     """A pool of the tenant. NOT_FOUND if nobody has put liquidity in."""
+    ListTrades: _grpc.UnaryUnaryMultiCallable[_market_pb2.ListTradesRequest, _market_pb2.ListTradesResponse]
+    """Operations on the tenant's pools, newest first."""
+    GetReputation: _grpc.UnaryUnaryMultiCallable[_market_pb2.GetReputationRequest, _market_pb2.GetReputationResponse]
+    """How far the tenant's proofs are trusted, and what that takes off its prices."""
     Quote: _grpc.UnaryUnaryMultiCallable[_market_pb2.QuoteRequest, _market_pb2.QuoteResponse]
-    """What a swap would give now."""
+    """What a swap would give now, with a quote that Swap honours until it expires."""
     Swap: _grpc.UnaryUnaryMultiCallable[_market_pb2.SwapRequest, _market_pb2.SwapResponse]
-    """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u, DEADLINE_PASSED after the deadline."""
+    """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u or what was quoted, DEADLINE_PASSED after
+    the deadline, QUOTE_EXPIRED after the quote's.
+    """
     AddLiquidity: _grpc.UnaryUnaryMultiCallable[_market_pb2.AddLiquidityRequest, _market_pb2.AddLiquidityResponse]
     """Puts tokens into a pool for shares of it."""
     RemoveLiquidity: _grpc.UnaryUnaryMultiCallable[_market_pb2.RemoveLiquidityRequest, _market_pb2.RemoveLiquidityResponse]
@@ -55,10 +61,16 @@ class MarketServiceAsyncStub(MarketServiceStub):
     """Posted prices of the three tokens, every factor explained."""
     GetPool: _aio.UnaryUnaryMultiCallable[_market_pb2.GetPoolRequest, _market_pb2.GetPoolResponse]  # type: ignore[assignment]
     """A pool of the tenant. NOT_FOUND if nobody has put liquidity in."""
+    ListTrades: _aio.UnaryUnaryMultiCallable[_market_pb2.ListTradesRequest, _market_pb2.ListTradesResponse]  # type: ignore[assignment]
+    """Operations on the tenant's pools, newest first."""
+    GetReputation: _aio.UnaryUnaryMultiCallable[_market_pb2.GetReputationRequest, _market_pb2.GetReputationResponse]  # type: ignore[assignment]
+    """How far the tenant's proofs are trusted, and what that takes off its prices."""
     Quote: _aio.UnaryUnaryMultiCallable[_market_pb2.QuoteRequest, _market_pb2.QuoteResponse]  # type: ignore[assignment]
-    """What a swap would give now."""
+    """What a swap would give now, with a quote that Swap honours until it expires."""
     Swap: _aio.UnaryUnaryMultiCallable[_market_pb2.SwapRequest, _market_pb2.SwapResponse]  # type: ignore[assignment]
-    """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u, DEADLINE_PASSED after the deadline."""
+    """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u or what was quoted, DEADLINE_PASSED after
+    the deadline, QUOTE_EXPIRED after the quote's.
+    """
     AddLiquidity: _aio.UnaryUnaryMultiCallable[_market_pb2.AddLiquidityRequest, _market_pb2.AddLiquidityResponse]  # type: ignore[assignment]
     """Puts tokens into a pool for shares of it."""
     RemoveLiquidity: _aio.UnaryUnaryMultiCallable[_market_pb2.RemoveLiquidityRequest, _market_pb2.RemoveLiquidityResponse]  # type: ignore[assignment]
@@ -84,12 +96,28 @@ class MarketServiceServicer(metaclass=_abc_1.ABCMeta):
         """A pool of the tenant. NOT_FOUND if nobody has put liquidity in."""
 
     @_abc_1.abstractmethod
+    def ListTrades(
+        self,
+        request: _market_pb2.ListTradesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_pb2.ListTradesResponse, _abc.Awaitable[_market_pb2.ListTradesResponse]]:
+        """Operations on the tenant's pools, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetReputation(
+        self,
+        request: _market_pb2.GetReputationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_pb2.GetReputationResponse, _abc.Awaitable[_market_pb2.GetReputationResponse]]:
+        """How far the tenant's proofs are trusted, and what that takes off its prices."""
+
+    @_abc_1.abstractmethod
     def Quote(
         self,
         request: _market_pb2.QuoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_market_pb2.QuoteResponse, _abc.Awaitable[_market_pb2.QuoteResponse]]:
-        """What a swap would give now."""
+        """What a swap would give now, with a quote that Swap honours until it expires."""
 
     @_abc_1.abstractmethod
     def Swap(
@@ -97,7 +125,9 @@ class MarketServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _market_pb2.SwapRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_market_pb2.SwapResponse, _abc.Awaitable[_market_pb2.SwapResponse]]:
-        """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u, DEADLINE_PASSED after the deadline."""
+        """Swaps one token for another. FAILED_PRECONDITION with reason SLIPPAGE below min_out_u or what was quoted, DEADLINE_PASSED after
+        the deadline, QUOTE_EXPIRED after the quote's.
+        """
 
     @_abc_1.abstractmethod
     def AddLiquidity(
