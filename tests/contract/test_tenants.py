@@ -34,6 +34,8 @@ METHODS: dict[str, MethodDescriptor] = dict(
     itertools.chain.from_iterable(methods(service) for file in CONTRACTS for service in file.services_by_name.values())
 )
 ORDINARY = {path: method for path, method in METHODS.items() if (access := access_of(path)) and access.roles}
+SAME_FOR_ALL = ("GetPricing", "GetEnergyMap", "ListHeads", "ListPolicies")
+"""Methods whose answer is no tenant's, or moves by itself."""
 INTERNAL = sorted(METHODS.keys() - ORDINARY.keys())
 
 
@@ -88,6 +90,8 @@ class World:
             "name": "power_draw",
             "domain": "heat",
             "journal": "regime/0",
+            "model": "alpha-model",
+            "holder": "alpha-owner",
         }
         self.approvable = to_approve["prediction_id"]
         self.secrets = {
@@ -176,7 +180,7 @@ class World:
         seen = {}
         for path in sorted(ORDINARY):
             name = path.rpartition("/")[2]
-            if name.startswith(("Get", "List", "Measure")) and name not in ("GetPricing", "GetEnergyMap", "ListHeads"):
+            if name.startswith(("Get", "List", "Measure")) and name not in SAME_FOR_ALL:
                 status, answers = self.call("alpha", path, self.request(path))
                 seen[path] = f"{status} {[str(answer) for answer in answers]}"
         return seen

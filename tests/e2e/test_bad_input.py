@@ -41,6 +41,12 @@ CASES = [
     ("no servers", "/v1/act", {"goal": "minimize_energy", "current_state": {"active_servers": 0, "avg_utilization": 0.5}}, 400, "INVALID_ARGUMENT", ["active_servers"]),
     ("an unknown prediction", "/v1/proof", {"prediction_id": "pred_none", "predicted_state": STATE, "actual_state": STATE}, 404, "PREDICTION_UNKNOWN", ["/v1/act"]),
     ("a proof without figures", "/v1/proof", {"prediction_id": "pred_none"}, 400, "INVALID_ARGUMENT", ["state"]),
+    ("a reservation of nothing", "/v1/economy/reservations", {"id": "r", "debit_owner": "a", "credit_owner": "b", "token": "CEU", "amount_u": 0, "ttl_s": 60}, 400, "INVALID_ARGUMENT", ["amount_u"]),
+    ("a reservation from nobody", "/v1/economy/reservations", {"id": "r", "debit_owner": "nobody", "credit_owner": "b", "token": "CEU", "amount_u": 1, "ttl_s": 60}, 404, "ACCOUNT_NOT_FOUND", ["nobody"]),
+    ("a reservation that nobody made", "/v1/economy/reservations/none:post", {}, 404, "PENDING_NOT_FOUND", ["none"]),
+    ("a burn over 64 bits", "/v1/economy/burns", {"id": "b", "owner": "a", "token": "CEU", "amount_u": 2**64}, 400, None, []),
+    ("a burn of the mesh's", "/v1/economy/burns", {"id": "b", "owner": "@metering", "token": "CEU", "amount_u": 1}, 403, "ACCOUNT_RESERVED", ["@metering"]),
+    ("a licence shorter than its period", "/v1/economy/licences", {"id": "l", "model": "m", "holder": "a", "period_s": 60, "life_s": 30}, 400, "INVALID_TERMS", ["period"]),
     ("an unknown path", "/v1/senses", SAMPLE, 404, "NO_SUCH_PATH", []),
     ("not JSON", "/v1/sense", b"{source: ", 400, None, []),
 ]  # fmt: skip

@@ -12,13 +12,20 @@ import pytest
 from eil.economy.v1 import economy_pb2
 from eil_mesh.call import Call, serving
 from eil_mesh.clock import MICROSECONDS, ManualClock
-from eil_mesh.errors import AlreadyExists, InvalidArgument, ResourceExhausted, Unavailable
+from eil_mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from eil_mesh.identity import Principal
 from eil_mesh.journal import entries, verify
+from eil_mesh.postgres import PostgresStore
 from eil_mesh.requests import KEEP_US, remember, replayed
 from eil_mesh.store import Store
+from eil_mesh.testing import postgres_schema, postgres_url
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, what TEXT NOT NULL) STRICT;"
+SCHEMA = "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, what TEXT NOT NULL UNIQUE) STRICT;"
+
+
+POSTGRES_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what TEXT NOT NULL UNIQUE);
+"""
 
 
 @pytest.fixture
@@ -27,8 +34,27 @@ def clock():
 
 
 @pytest.fixture
-def store(tmp_path, clock):
+def in_file(tmp_path, clock):
     opened = Store(tmp_path / "facts.db", SCHEMA, clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_store(request, tmp_path, clock):
+    """Opens the store, and opens it anew, on either database."""
+    if request.param == "sqlite":
+        yield lambda: Store(tmp_path / "facts.db", SCHEMA, clock)
+        return
+    if not postgres_url():
+        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
+    with postgres_schema() as name:
+        yield lambda: PostgresStore(postgres_url(), name, POSTGRES_SCHEMA, clock)
+
+
+@pytest.fixture
+def store(open_store):
+    opened = open_store()
     yield opened
     opened.close()
 
@@ -69,12 +95,38 @@ async def test_work_that_raises_undoes_itself_alone(store):
     assert await store.read(lambda conn: list(verify(conn))) == []
 
 
-async def test_the_chain_goes_on_after_reopening(tmp_path, clock):
+async def test_what_the_database_refuses_fails_alone_and_its_neighbours_stand(store):
+    await store.write(note("taken"))
+    results = await asyncio.gather(
+        *(store.write(note(what)) for what in ("one", "taken", "two", "taken", "three")), return_exceptions=True
+    )
+    assert [type(result) is int for result in results] == [True, False, True, False, True]
+    assert not isinstance(results[1], Unavailable)
+    assert await store.read(facts) == ["taken", "one", "two", "three"]
+    assert await store.read(lambda conn: [entry.offset for entry in entries(conn, 1)]) == [1, 2, 3, 4]
+    assert await store.read(lambda conn: list(verify(conn))) == []
+
+
+async def test_two_never_have_it_open(open_store, store):
+    with pytest.raises(FailedPrecondition) as refused:
+        open_store()
+    assert refused.value.reason == "STATE_IN_USE"
+    await store.write(note("still here"))
+
+
+async def test_nobody_writes_through_a_reading_connection(store):
+    with pytest.raises(Exception, match=r"(?i)read.?only"):
+        await store.read(lambda conn: conn.execute("INSERT INTO facts (what) VALUES ('x')").fetchone())
+    await store.write(note("still here"))
+    assert await store.read(facts) == ["still here"]
+
+
+async def test_the_chain_goes_on_after_reopening(open_store):
     for what in ("one", "two"):
-        opened = Store(tmp_path / "facts.db", SCHEMA, clock)
+        opened = open_store()
         await opened.write(note(what))
         opened.close()
-    opened = Store(tmp_path / "facts.db", SCHEMA, clock)
+    opened = open_store()
     assert await opened.read(lambda conn: [e.offset for e in entries(conn, 1)]) == [1, 2]
     assert await opened.read(lambda conn: list(verify(conn))) == []
     opened.close()
@@ -89,10 +141,10 @@ async def test_the_chain_goes_on_after_reopening(tmp_path, clock):
         ("DELETE FROM journal WHERE offset = 2", "entries 2 to 2 are missing"),
     ],
 )
-async def test_whoever_edits_the_file_is_found_out(store, tampering, finding):
+async def test_whoever_edits_the_file_is_found_out(in_file, tampering, finding):
     for i in range(4):
-        await store.write(note(str(i)))
-    conn = sqlite3.connect(store.path)
+        await in_file.write(note(str(i)))
+    conn = sqlite3.connect(in_file.path)
     with pytest.raises(sqlite3.IntegrityError, match="append-only") if "payload" not in tampering else no_error():
         conn.execute(tampering)
     conn.execute("DROP TRIGGER journal_stands")
@@ -112,13 +164,13 @@ def no_error():
 async def test_an_erased_payload_keeps_the_chain_whole(store):
     await store.write(note("secret"))
     await store.write(note("other"))
-    await store.write(lambda tx: tx.conn.execute("UPDATE journal SET payload = NULL WHERE offset = 1"))
+    await store.write(lambda tx: tx.conn.execute('UPDATE journal SET payload = NULL WHERE "offset" = 1'))
     assert await store.read(lambda conn: list(verify(conn))) == []
 
 
 async def test_entries_are_filtered_by_tenant_and_topic(store):
-    for tenant in ("acme", "other", "acme"):
-        await store.write(note("x", tenant=tenant))
+    for i, tenant in enumerate(("acme", "other", "acme")):
+        await store.write(note(f"x{i}", tenant=tenant))
     own = await store.read(lambda conn: entries(conn, 1, tenant="acme", topics=["topic"]))
     assert [entry.offset for entry in own] == [1, 3]
     assert await store.read(lambda conn: entries(conn, 1, topics=["another"])) == []
@@ -132,8 +184,8 @@ async def test_a_full_queue_says_so(store, monkeypatch):
     assert refused.value.retry_after_s
 
 
-async def test_a_closed_store_refuses(tmp_path, clock):
-    opened = Store(tmp_path / "facts.db", SCHEMA, clock)
+async def test_a_closed_store_refuses(open_store):
+    opened = open_store()
     opened.close()
     with pytest.raises(Unavailable):
         await opened.write(note("late"))

@@ -22,7 +22,7 @@ from eil_economy.domain.errors import (
 from eil_economy.domain.holds import expire, post, reserve, void
 from eil_economy.domain.leases import draw_lease, settle_lease
 from eil_economy.domain.ledger import mint, transfer
-from eil_economy.domain.policies import STARTING_GRANT, MintPolicy
+from eil_economy.domain.policies import STARTING_GRANT
 from eil_economy.domain.records import Balance, Instruction
 from eil_economy.domain.reports import balances, supply
 from eil_economy.domain.tokens import ISSUANCE, MAX_AMOUNT_U, METERING, TREASURY
@@ -163,7 +163,7 @@ def test_a_refused_lease_leaves_no_grant_behind(conn: sqlite3.Connection) -> Non
 
 def test_a_later_version_of_the_policy_does_not_pay_twice(conn: sqlite3.Connection) -> None:
     draw_lease(conn, "new", "l1", "nvp", 1, HOUR_US, 0)
-    richer = MintPolicy("starting_grant", 2, "CEU", 10**12, "no_treasury_account")
+    richer = replace(STARTING_GRANT, version=2, parameters=(("grant_u", 10**12),), cap_u=10**12)
     draw_lease(conn, "new", "l2", "nvp", 1, HOUR_US, 1, policies=(richer,))
     assert supply(conn, "new", "CEU").minted_u == STARTING_GRANT.amount_u
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 
+import psycopg
 import pytest
 from eil_economy.domain.book import find_transfer
 from eil_economy.domain.errors import DifferentTransfer, InvalidLink, LedgerError, Overdraft
@@ -180,6 +181,7 @@ def test_tenants_share_neither_balances_nor_ids(conn: sqlite3.Connection) -> Non
     [
         "UPDATE transfer SET moved_u = 1",
         "DELETE FROM transfer",
+        "INSERT INTO transfer SELECT * FROM transfer",
         "INSERT OR REPLACE INTO transfer SELECT * FROM transfer",
         "REPLACE INTO transfer SELECT 77, tenant, transfer_id, phase, purpose, token, source, destination, 9, 0,"
         " reason, reference, pending_id, timeout_us, link_id, created_us, 0, 0 FROM transfer",
@@ -188,13 +190,24 @@ def test_tenants_share_neither_balances_nor_ids(conn: sqlite3.Connection) -> Non
         "DELETE FROM supply",
         "UPDATE account SET balance_u = -1 WHERE kind = 'ordinary'",
         "UPDATE account SET balance_u = 0.5",
+        "UPDATE supply SET burned_u = minted_u + 1",
+        "TRUNCATE transfer CASCADE",
     ],
 )
-def test_history_cannot_be_rewritten_in_sql(conn: sqlite3.Connection, statement: str) -> None:
+def test_history_cannot_be_rewritten_in_sql(conn, statement: str) -> None:
+    if isinstance(conn, sqlite3.Connection) and "TRUNCATE" in statement:
+        pytest.skip("SQLite has no such statement")
+    if not isinstance(conn, sqlite3.Connection) and ("REPLACE" in statement or "0.5" in statement):
+        pytest.skip("PostgreSQL has no such statement, or rounds what is written to a whole number")
     transfer(conn, "acme", PAY, 2)
     before = list(conn.iterdump())
-    with pytest.raises(sqlite3.IntegrityError):
-        conn.execute(statement)
+    conn.execute("SAVEPOINT attempt")
+    with pytest.raises((sqlite3.IntegrityError, psycopg.Error)):
+        conn.execute(statement).fetchall()
+    if isinstance(conn, sqlite3.Connection):
+        conn.execute("ROLLBACK TO attempt")
+    else:
+        conn.recover("attempt")
     assert list(conn.iterdump()) == before
 
 

@@ -68,9 +68,9 @@ def test_pages_of_history_join_to_what_the_filters_ask(
         if before_seq is None:
             break
     wanted = conn.execute(
-        "SELECT seq FROM transfer WHERE tenant = 'acme' AND (?1 IS NULL OR ?1 IN (source, destination))"
-        " AND (?2 IS NULL OR ?2 = token) ORDER BY seq DESC",
-        (owner, token),
+        "SELECT seq FROM transfer WHERE tenant = 'acme' AND (? = '' OR ? IN (source, destination))"
+        " AND (? = '' OR ? = token) ORDER BY seq DESC",
+        (owner or "", owner or "", token or "", token or ""),
     )
     assert seen == [seq for (seq,) in wanted]
 

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 import grpc
+import psycopg
 import pytest
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil_economy.domain.audit import audit
@@ -13,6 +14,7 @@ from eil_economy.settings import EconomySettings
 from eil_mesh import metrics
 from eil_mesh.clock import ManualClock
 from eil_mesh.journal import verify
+from eil_mesh.pipeline import Session
 from eil_mesh.status import reason_of
 from eil_mesh.testing import metadata, running, token
 from google.rpc import error_details_pb2, status_pb2
@@ -23,8 +25,9 @@ GRANT_U = 1000 * 10**6
 class Client:
     """Calls with a role's token, or as a service of the mesh."""
 
-    def __init__(self, channel: grpc.aio.Channel, tmp_path):
+    def __init__(self, channel: grpc.aio.Channel, tmp_path, database_url):
         self.stub, self.tmp_path = economy_pb2_grpc.EconomyServiceStub(channel), tmp_path
+        self.database_url = database_url
 
     def auth(self, role="operator", tenant="acme"):
         return metadata(token(self.tmp_path, roles=[role], tenant=tenant))
@@ -83,12 +86,24 @@ def violated(error):
     return []
 
 
-def journal(tmp_path):
+def journal(economy):
     """(key, record) of every entry, once the chain is verified and the book audited."""
-    with closing(sqlite3.connect(tmp_path / "economy.db")) as conn:
+
+    def read(conn):
         assert list(verify(conn)) == []
         assert audit(conn).mismatches == ()
-        rows = conn.execute("SELECT topic, key, payload FROM journal ORDER BY offset").fetchall()
+        return conn.execute('SELECT topic, key, payload FROM journal ORDER BY "offset"').fetchall()
+
+    if economy.database_url:
+        options = "-c search_path=economy"
+        with psycopg.connect(economy.database_url, autocommit=True, options=options) as raw:
+            session = Session(raw)
+            session.begin()
+            rows = read(session)
+            session.end("COMMIT")
+    else:
+        with closing(sqlite3.connect(economy.tmp_path / "economy.db")) as conn:
+            rows = read(conn)
     assert {row[0] for row in rows} <= {"eil.economy.entries"}
     return [(row[1], economy_pb2.TransferRecord.FromString(row[2])) for row in rows]
 
@@ -99,13 +114,14 @@ def clock():
 
 
 @pytest.fixture
-async def economy(tmp_path, clock):
+async def economy(tmp_path, clock, database_url):
     async with (
-        running(tmp_path, EconomySettings, build, clock=clock, sweep_every_s=0.01),
+        running(tmp_path, EconomySettings, build, clock=clock, sweep_every_s=0.01, database_url=database_url),
         grpc.aio.insecure_channel(f"unix:{tmp_path}/economy.sock") as channel,
     ):
-        yield Client(channel, tmp_path)
-    journal(tmp_path)
+        client = Client(channel, tmp_path, database_url)
+        yield client
+    journal(client)
 
 
 async def test_what_is_minted_and_moved_is_seen_in_balances_supply_and_list(economy):
@@ -142,7 +158,7 @@ async def test_no_person_mints_links_or_leases_whatever_the_role(economy, role):
     assert await refused(economy.stub.TransferLinked(links, metadata=auth)) == denied
     assert await refused(economy.stub.DrawLease(draw, metadata=auth)) == denied
     assert await refused(economy.stub.SettleLease(settle, metadata=auth)) == denied
-    assert journal(economy.tmp_path) == []
+    assert journal(economy) == []
 
 
 async def test_services_do_only_what_is_theirs(economy):
@@ -164,7 +180,7 @@ async def test_the_same_request_counts_once_and_the_same_id_never_means_two_thin
     assert (await economy.mint()).replayed
     assert await refused(economy.mint(amount_u=5)) == ("ALREADY_EXISTS", "EXISTS_WITH_DIFFERENT_FIELD")
     assert await economy.balances() == {("alice", "PFT"): (700, 0), ("bob", "PFT"): (300, 0)}
-    assert [(key, r.kind) for key, r in journal(economy.tmp_path)] == [("@issuance", "mint"), ("alice", "transfer")]
+    assert [(key, r.kind) for key, r in journal(economy)] == [("@issuance", "mint"), ("alice", "transfer")]
     assert metrics.LEDGER_ENTRIES.labels("transfer")._value.get() == before + 1
 
 
@@ -202,7 +218,7 @@ async def test_accounts_of_the_mesh_are_closed_to_people(economy, account):
 async def test_the_starting_grant_can_be_given_away_before_any_compute_was_used(economy):
     await economy.transfer(debit_owner="@treasury", credit_owner="alice", token="CEU", amount_u=400)
     assert await economy.balances() == {("@treasury", "CEU"): (GRANT_U - 400, 0), ("alice", "CEU"): (400, 0)}
-    assert [r.kind for _, r in journal(economy.tmp_path)] == ["mint", "transfer"]
+    assert [r.kind for _, r in journal(economy)] == ["mint", "transfer"]
     await economy.transfer("t2", debit_owner="@treasury", token="CEU", amount_u=GRANT_U, tenant="zeta")
     again = economy.transfer("t3", debit_owner="@treasury", token="CEU", amount_u=1, tenant="zeta")
     assert await refused(again) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_BALANCE")
@@ -220,7 +236,7 @@ async def test_linked_transfers_move_between_people_and_pools_all_or_none(econom
     half = economy.linked(("s:1", "alice", "@pool/CEU-PFT", "PFT", 10), ("s:2", "bob", "alice", "PFT", 10_000))
     assert await refused(half) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_BALANCE")
     assert (await economy.balances("@pool/CEU-PFT"))["@pool/CEU-PFT", "PFT"] == (30, 0)
-    assert len(journal(economy.tmp_path)) == 4
+    assert len(journal(economy)) == 4
     for account in ("@treasury", "@metering"):
         taken = economy.linked(("s:3", account, "alice", "CEU", 1))
         assert await refused(taken) == ("PERMISSION_DENIED", "ACCOUNT_RESERVED")
@@ -244,7 +260,7 @@ async def test_refusals_name_the_contracts_fields_and_change_nothing(economy, ch
         await economy.transfer(**changes)
     assert (error.value.code().name, reason_of(error.value)) == (status, reason)
     assert violated(error.value) == [field]
-    assert len(journal(economy.tmp_path)) == 1
+    assert len(journal(economy)) == 1
 
 
 async def test_tenants_see_and_touch_only_their_own(economy):
@@ -269,7 +285,7 @@ async def test_a_lease_is_settled_once_for_what_was_used(economy):
         ("@treasury", "CEU"): (GRANT_U - 2 * 10**6, 0),
         ("@metering", "CEU"): (2 * 10**6, 0),
     }
-    assert [r.kind for _, r in journal(economy.tmp_path)] == ["mint", "reserve", "post"]
+    assert [r.kind for _, r in journal(economy)] == ["mint", "reserve", "post"]
     await economy.draw("lease:nvp:2")
     assert (await economy.settle("lease:nvp:2")).charged_u == 0
     assert await refused(economy.draw("lease:nvp:3", GRANT_U)) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_BALANCE")
@@ -284,7 +300,7 @@ async def test_a_lease_that_nobody_settles_returns_by_itself(economy, clock):
     async with asyncio.timeout(5):
         while (await economy.balances("@treasury"))["@treasury", "CEU"] != (GRANT_U, 0):
             await asyncio.sleep(0.01)
-    assert [r.kind for _, r in journal(economy.tmp_path)] == ["mint", "reserve", "expire"]
+    assert [r.kind for _, r in journal(economy)] == ["mint", "reserve", "expire"]
     assert await refused(economy.settle(used_u=5)) == ("FAILED_PRECONDITION", "PENDING_EXPIRED")
 
 
@@ -308,14 +324,15 @@ async def test_pages_join_to_the_whole_list_newest_first(economy):
     assert (await refused(economy.transfers(page_token="x")))[0] == "INVALID_ARGUMENT"
 
 
-async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path):
+async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path, database_url):
+    client = None
     for replayed in (False, True):
         async with (
-            running(tmp_path, EconomySettings, build),
+            running(tmp_path, EconomySettings, build, database_url=database_url),
             grpc.aio.insecure_channel(f"unix:{tmp_path}/economy.sock") as channel,
         ):
-            client = Client(channel, tmp_path)
+            client = Client(channel, tmp_path, database_url)
             assert (await client.mint()).replayed is replayed
             assert (await client.transfer()).replayed is replayed
             assert await client.balances() == {("alice", "PFT"): (700, 0), ("bob", "PFT"): (300, 0)}
-    assert len(journal(tmp_path)) == 2
+    assert len(journal(client)) == 2

@@ -1,4 +1,6 @@
-"""`eil audit verify`."""
+"""`eil audit verify` and `eil audit ledger`."""
+
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -56,8 +58,51 @@ def verify(state: State = None, as_json: AsJson = False) -> None:
             raise typer.Exit(REFUSED)
 
 
+def ledger(
+    state: State = None,
+    postgres: Annotated[
+        str,
+        typer.Option(
+            "--postgres", metavar="URL", help="Read the ledger that a PostgreSQL server keeps, not the state folder's."
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Count the whole ledger anew from its first transfer on, and compare what is stored with it. Exits with 1 if anything differs."""
+    with expected_errors():
+        import sqlite3
+
+        import psycopg
+
+        from eil_cli.audit_ledger import recount, recount_postgres
+
+        try:
+            report = recount_postgres(postgres) if postgres else recount(state_folder(state))
+        except (FileNotFoundError, sqlite3.Error, psycopg.Error) as error:
+            raise Failure(f"the ledger cannot be read: {error}") from None
+        if as_json:
+            print_json(
+                {
+                    "holds": report.ok,
+                    "transfers": report.transfers,
+                    "accounts": report.accounts,
+                    "mismatches": list(report.mismatches),
+                }
+            )
+        else:
+            verdict = "[green]holds[/]" if report.ok else f"[bold red]{len(report.mismatches)} mismatches[/]"
+            out.print(f"{report.transfers} transfers, {report.accounts} accounts: {verdict}")
+            for mismatch in report.mismatches[:SHOWN]:
+                out.print(f"[red]ledger[/]: {escape(mismatch)}", soft_wrap=True)
+            if len(report.mismatches) > SHOWN:
+                out.print(f"[red]ledger[/]: and {len(report.mismatches) - SHOWN} more; see --json")
+        if not report.ok:
+            raise typer.Exit(REFUSED)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     audit = typer.Typer(help="Check the evidence.", no_args_is_help=True)
     audit.command()(verify)
+    audit.command()(ledger)
     app.add_typer(audit, name="audit", rich_help_panel="Prove")

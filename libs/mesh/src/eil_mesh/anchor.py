@@ -73,7 +73,7 @@ async def anchor(store: Store, peers: Peers, clock: Clock, me: str, key: Ed25519
     while True:
         await asyncio.sleep(every_s)
         row = await store.read(
-            lambda conn: conn.execute("SELECT offset, hash FROM journal ORDER BY offset DESC LIMIT 1").fetchone()
+            lambda conn: conn.execute('SELECT "offset", hash FROM journal ORDER BY "offset" DESC LIMIT 1').fetchone()
         )
         if row is None or row[0] == anchored:
             continue

@@ -97,7 +97,7 @@ async def tail(
 
 
 def _end(conn: sqlite3.Connection) -> int:
-    return conn.execute("SELECT coalesce(max(offset), 0) FROM journal").fetchone()[0]
+    return conn.execute('SELECT coalesce(max("offset"), 0) FROM journal').fetchone()[0]
 
 
 def _event(entry: Entry) -> event_log_pb2.Event:
@@ -180,7 +180,7 @@ async def _page(received: asyncio.Queue[event_log_pb2.Event], reader: asyncio.Ta
 
 
 def _followed(conn: sqlite3.Connection, service: str) -> int:
-    row = conn.execute("SELECT offset FROM followed WHERE service = ?", (service,)).fetchone()
+    row = conn.execute('SELECT "offset" FROM followed WHERE service = ?', (service,)).fetchone()
     return row[0] if row else 0
 
 
@@ -193,6 +193,6 @@ def _apply(
             handle(tx, event)
             known = event.offset
     tx.conn.execute(
-        "INSERT INTO followed VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET offset = excluded.offset",
+        'INSERT INTO followed VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET "offset" = excluded."offset"',
         (service, known),
     )

@@ -72,7 +72,7 @@ class Journal:
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
-        row = conn.execute("SELECT offset, hash FROM journal ORDER BY offset DESC LIMIT 1").fetchone()
+        row = conn.execute('SELECT "offset", hash FROM journal ORDER BY "offset" DESC LIMIT 1').fetchone()
         self.head = Head(row[0], row[1]) if row else Head(0, GENESIS)
 
     def append(self, time_us: int, tenant: str, topic: str, key: str, message: Message) -> int:
@@ -93,7 +93,7 @@ def entries(
     conn: sqlite3.Connection, from_offset: int, *, tenant: str = "", topics: Sequence[str] = (), limit: int = 500
 ) -> list[Entry]:
     """Entries from an offset on, oldest first, of one tenant and some topics where these are given."""
-    where, values = "offset >= ?", [from_offset]
+    where, values = '"offset" >= ?', [from_offset]
     parameters: list[object] = list(values)
     if tenant:
         where += " AND tenant = ?"
@@ -101,14 +101,14 @@ def entries(
     if topics:
         where += f" AND topic IN ({','.join('?' * len(topics))})"
         parameters.extend(topics)
-    rows = conn.execute(f"SELECT * FROM journal WHERE {where} ORDER BY offset LIMIT ?", (*parameters, limit))
+    rows = conn.execute(f'SELECT * FROM journal WHERE {where} ORDER BY "offset" LIMIT ?', (*parameters, limit))
     return [Entry(*row) for row in rows]
 
 
 def verify(conn: sqlite3.Connection) -> Iterator[str]:
     """Walk the whole chain; yields a sentence for every entry that does not hold."""
     previous, expected = GENESIS, 1
-    for row in conn.execute("SELECT * FROM journal ORDER BY offset"):
+    for row in conn.execute('SELECT * FROM journal ORDER BY "offset"'):
         entry = Entry(*row)
         if entry.offset != expected:
             yield f"entries {expected} to {entry.offset - 1} are missing"

@@ -21,6 +21,7 @@ from eil_mesh import event_log, telemetry
 from eil_mesh.anchor import anchor, signing_key
 from eil_mesh.client import KEEPALIVE_MS, Peers
 from eil_mesh.clock import Clock, SystemClock
+from eil_mesh.errors import FailedPrecondition
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.layers import Guard, Layers
 from eil_mesh.settings import MeshSettings, load_settings
@@ -69,11 +70,24 @@ class Mesh(Generic[S]):
         register(servicer, self.server)
         self._interfaces.append(interface)
 
-    def store(self, schema: str, *, durable: bool = True) -> Store:
-        """Open the service's state, serve its journal and anchor its heads."""
+    def store(self, schema: str, *, postgres: str = "", durable: bool = True) -> Store:
+        """Open the service's state, serve its journal and anchor its heads.
+
+        Args:
+            schema: statements that make the service's tables in SQLite.
+            postgres: the same in PostgreSQL's dialect; a service without them keeps its state in SQLite alone.
+            durable: whether what was acknowledged survives power loss.
+
+        Raises:
+            FailedPrecondition: another process has it open, or a database is set that this service cannot use.
+        """
         settings = self.settings
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        store = Store(settings.state / f"{settings.service}.db", event_log.SCHEMA + schema, self.clock, durable=durable)
+        if settings.database_url:
+            store = self._postgres(postgres, durable)
+        else:
+            path = settings.state / f"{settings.service}.db"
+            store = Store(path, event_log.SCHEMA + schema, self.clock, durable=durable)
         self.add(
             "eil.events.v1.EventLogService",
             event_log_pb2_grpc.add_EventLogServiceServicer_to_server,
@@ -83,6 +97,15 @@ class Mesh(Generic[S]):
         key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
         self.background(lambda: anchor(store, self.peers, self.clock, settings.service, key, settings.anchor_s))
         return store
+
+    def _postgres(self, schema: str, durable: bool) -> Store:
+        from eil_mesh.postgres import PostgresStore  # its driver is loaded where it is used
+
+        if not schema:
+            raise FailedPrecondition(
+                f"{self.settings.service} keeps its state in SQLite alone: leave database_url empty"
+            )
+        return PostgresStore(self.settings.database_url, self.settings.service, schema, self.clock, durable=durable)
 
     def background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` from start to drain, or until it is done; if it fails the process ends, to be started anew."""

@@ -20,6 +20,8 @@ class MeshSettings(BaseModel):
 
     state: Path = Path(".")
     """Folder of everything that the embedded profile keeps, mode 0700; the process is started inside it."""
+    database_url: str = ""
+    """PostgreSQL server of this service's state, postgresql://…; empty keeps it in a SQLite file in the state folder (embedded profile)."""
     listen: str = ""
     """Address to serve on; empty is this service's Unix socket in the state folder."""
     peers: str = "unix:{service}.sock"

@@ -6,15 +6,20 @@ async with running(tmp_path, AtlasSettings, build) as mesh, grpc.aio.insecure_ch
 
 import asyncio
 import contextlib
+import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 import jwt
+import psycopg
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from eil_mesh.clock import Clock, SystemClock
 from eil_mesh.identity import DEFAULT_TENANT
@@ -22,6 +27,7 @@ from eil_mesh.server import Mesh
 from eil_mesh.settings import MeshSettings
 
 S = TypeVar("S", bound=MeshSettings)
+_SCHEMAS = itertools.count(1)
 KEY_ID = "test"
 FOR_EVER_S = 4_102_444_800
 """The year 2100: tokens outlive whatever clock a test holds."""
@@ -54,6 +60,34 @@ async def running(
         finally:
             stop.set()
             await run
+
+
+def postgres_url() -> str:
+    """Where the tests find a PostgreSQL server: EIL_TEST_POSTGRES; empty if there is none, and what needs one is left out."""
+    return os.environ.get("EIL_TEST_POSTGRES", "")
+
+
+@contextlib.contextmanager
+def postgres_schema() -> Iterator[str]:
+    """The name of a schema that does not exist yet, and will not any more at the end."""
+    name = f"test_{os.getpid()}_{next(_SCHEMAS)}"
+    try:
+        yield name
+    finally:
+        with psycopg.connect(postgres_url(), autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def postgres_database() -> Iterator[str]:
+    """The URL of a database that does not exist yet, and will not any more at the end: for services, whose schemas have fixed names."""
+    name = f"test_{os.getpid()}_{next(_SCHEMAS)}"
+    with psycopg.connect(postgres_url(), autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield make_conninfo(postgres_url(), dbname=name)
+        finally:
+            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def token(

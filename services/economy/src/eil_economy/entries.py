@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import structlog
-from eil.economy.v1 import economy_pb2
 from eil_mesh import metrics
-from eil_mesh.clock import from_us
 from eil_mesh.errors import (
     AlreadyExists,
     EilError,
@@ -19,16 +17,17 @@ from eil_mesh.errors import (
 )
 from eil_mesh.store import Store, Tx
 
-from eil_economy.domain.book import newest_seq, recorded_after
+from eil_economy.domain.book import recording
 from eil_economy.domain.errors import Kind, LedgerError
 from eil_economy.domain.holds import expire
-from eil_economy.domain.records import Transfer
+from eil_economy.domain.minter import validate
+from eil_economy.messages import entry
 
 log = structlog.get_logger("eil.economy")
 T = TypeVar("T")
 TOPIC = "eil.economy.entries"
 SWEPT = 1000
-"""Reservations ended in one transaction."""
+"""Reservations ended, and claims decided, in one transaction."""
 STATUS: Mapping[Kind, type[EilError]] = {
     "invalid": InvalidArgument,
     "not_found": NotFound,
@@ -43,6 +42,8 @@ FIELDS: Mapping[str, str] = {
     "lease_id": "id",
     "pending_id": "id",
     "timeout_us": "ttl_s",
+    "period_us": "period_s",
+    "life_us": "life_s",
 }
 """The ledger's names of request fields → the contract's, where they differ."""
 
@@ -68,42 +69,24 @@ def refusals(fields: Mapping[str, str] = FIELDS) -> Iterator[None]:
         raise STATUS[error.kind](message, reason=error.reason, violations=violations) from error
 
 
-def entry(line: Transfer) -> economy_pb2.TransferRecord:
-    """A line of the book as the contract shows it."""
-    return economy_pb2.TransferRecord(
-        id=line.transfer_id,
-        debit_owner=line.source,
-        credit_owner=line.destination,
-        token=line.token,
-        amount_u=line.amount_u,
-        kind=_kind(line),
-        reason=line.reason,
-        time=from_us(line.created_us),
-    )
-
-
 async def sweep(store: Store, every_s: float) -> None:
-    """End the reservations whose time is past, for ever."""
+    """End the reservations whose time is past, and decide the claims that wait, for ever."""
     while True:
         try:
-            ended = await book(store, lambda tx: len(expire(tx.conn, tx.now_us, SWEPT)))
+            done = await book(
+                store, lambda tx: max(len(expire(tx.conn, tx.now_us, SWEPT)), len(validate(tx.conn, tx.now_us, SWEPT)))
+            )
         except EilError as error:  # a full queue, or a disk that refuses: what is due stays due
-            log.warning("leases not swept", reason=error.reason, detail=error.message)
-            ended = 0
-        await asyncio.sleep(0 if ended == SWEPT else every_s)
+            log.warning("not swept", reason=error.reason, detail=error.message)
+            done = 0
+        await asyncio.sleep(0 if done == SWEPT else every_s)
 
 
 def _recorded(tx: Tx, work: Callable[[Tx], T]) -> T:
-    before = newest_seq(tx.conn)
-    result = work(tx)
-    for line in recorded_after(tx.conn, before):
+    with recording() as lines:
+        result = work(tx)
+    for line in lines:
         record = entry(line)
         tx.journal.append(tx.now_us, line.tenant, TOPIC, line.source, record)
         metrics.LEDGER_ENTRIES.labels(record.kind).inc()
     return result
-
-
-def _kind(line: Transfer) -> str:
-    if line.phase == "posted":
-        return line.purpose
-    return "reserve" if line.phase == "pending" else line.phase

@@ -11,4 +11,4 @@ class EconomySettings(MeshSettings):
     service: ClassVar[str] = "economy"
 
     sweep_every_s: float = 1.0
-    """Seconds between looks for leases whose time is past."""
+    """Seconds between looks for reservations whose time is past, and for claims that wait."""

@@ -24,6 +24,8 @@ class BenchOptions:
     quick: bool
     sources: int
     seconds: float
+    postgres: str = ""
+    operations: int | None = None
 
 
 def _loop(options: BenchOptions) -> "Report":
@@ -60,12 +62,32 @@ def _decision(options: BenchOptions) -> "Report":
     return bench_decision(options.state, Load(sources=options.sources, seconds=options.seconds))
 
 
+def _economy(options: BenchOptions) -> "Report":
+    from eil_cli.bench.economy import bench_economy
+
+    return bench_economy(options.postgres, quick=options.quick, operations=options.operations)
+
+
+Postgres = Annotated[
+    str,
+    typer.Option(
+        "--postgres",
+        metavar="URL",
+        help="economy: PostgreSQL server, postgresql://…; a schema is made there and dropped again.",
+        show_default="SQLite alone",
+    ),
+]
+Operations = Annotated[
+    int | None,
+    typer.Option(min=1, help="economy: operations of the simulated ledger.", show_default="1000000; quick: 20000"),
+]
 BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "loop": _loop,
     "regime": _regime,
     "plants": _plants,
     "nvp": _nvp,
     "decision": _decision,
+    "economy": _economy,
 }
 """Every benchmark by name."""
 
@@ -96,7 +118,8 @@ def bench(
         bool,
         typer.Option(
             "--quick",
-            help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh.",
+            help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh. "
+            "economy: fewer operations and swaps, a shorter measurement.",
         ),
     ] = False,
     first_proof_s: Annotated[
@@ -114,11 +137,14 @@ def bench(
     ] = None,
     sources: Annotated[int, typer.Option(min=2, help="decision: sources that decide every 10 s.")] = 1000,
     seconds: Annotated[float, typer.Option(min=1.0, help="decision: how long their load is measured [s].")] = 40.0,
+    postgres: Postgres = "",
+    operations: Operations = None,
 ) -> None:
     """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed.
 
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
-    nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once.
+    nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. economy: the ledger on either
+    database, simulated, and the market's pools.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer
@@ -127,7 +153,9 @@ def bench(
         if name not in BENCHES:
             raise Failure(f"there is no benchmark {name!r}; there are: {', '.join(BENCHES)}", exit_code=2)
         folder = state.absolute() if state else None
-        report = BENCHES[name](BenchOptions(data, folder, first_proof_s, plots, quick, sources, seconds))
+        report = BENCHES[name](
+            BenchOptions(data, folder, first_proof_s, plots, quick, sources, seconds, postgres, operations)
+        )
         if json_file:
             write(report, json_file)
         console = printer()

@@ -1,13 +1,16 @@
 """The book is read from its first line and every figure derived from it is computed again."""
 
-import sqlite3
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from eil_economy.domain.book import COLUMNS
+from eil_economy.domain.database import Database
 from eil_economy.domain.records import Transfer
 from eil_economy.domain.tokens import ISSUANCE
 
+PAGE = 5000
+"""Lines of the book that are read at once."""
 _Account = tuple[str, str, str]
 
 
@@ -36,21 +39,50 @@ class _Recount:
     mismatches: list[str] = field(default_factory=list)
 
 
-def audit(conn: sqlite3.Connection) -> AuditReport:
-    """Recomputes all balances, reservations and supplies of all tenants from the transfers alone; O(transfers).
+def audit(conn: Database, tenant: str | None = None) -> AuditReport:
+    """Recomputes all balances, reservations and supplies of one tenant, or of all, from the transfers alone; O(transfers).
 
     Compares them with what is stored, each line's balances with those recorded on it, and asserts that nothing was ever
     overdrawn, that no reservation resolved twice or for more than it held, and that every token sums to zero.
     """
     count = _Recount()
     transfers = 0
-    for row in conn.execute(f"SELECT {COLUMNS} FROM transfer ORDER BY seq"):
-        _recount(count, Transfer(*row))
+    for line in _lines(conn, tenant):
+        _recount(count, line)
         transfers += 1
-    accounts = _compare_accounts(conn, count)
-    _compare_supply(conn, count)
-    _compare_holds(conn, count)
+    accounts = _compare_accounts(conn, count, tenant)
+    _compare_supply(conn, count, tenant)
+    _compare_holds(conn, count, tenant)
     return AuditReport(transfers, accounts, tuple(count.mismatches))
+
+
+def snapshot_audit(conn: Database, tenant: str | None = None) -> AuditReport:
+    """`audit` of one state of the book, whatever is written meanwhile."""
+    if conn.in_transaction:
+        return audit(conn, tenant)
+    conn.execute("BEGIN")
+    try:
+        return audit(conn, tenant)
+    finally:
+        conn.execute("ROLLBACK")
+
+
+def _lines(conn: Database, tenant: str | None) -> Iterator[Transfer]:
+    seq, where, values = -1, *_of(tenant)
+    while True:
+        rows = conn.execute(
+            f"SELECT {COLUMNS} FROM transfer WHERE {where} AND seq > ? ORDER BY seq LIMIT ?", (*values, seq, PAGE)
+        ).fetchall()
+        for row in rows:
+            yield Transfer(*row)
+        if len(rows) < PAGE:
+            return
+        seq = rows[-1][0]
+
+
+def _of(tenant: str | None) -> tuple[str, tuple[str, ...]]:
+    """Condition, and its values, of what belongs to the tenant, or to anyone."""
+    return ("1 = 1", ()) if tenant is None else ("tenant = ?", (tenant,))
 
 
 def _recount(count: _Recount, line: Transfer) -> None:
@@ -80,12 +112,15 @@ def _recount(count: _Recount, line: Transfer) -> None:
             count.mismatches.append(f"{where} records {after_u} for {account[1]}, recount {count.balance_u[account]}")
 
 
-def _compare_accounts(conn: sqlite3.Connection, count: _Recount) -> int:
+def _compare_accounts(conn: Database, count: _Recount, whose: str | None) -> int:
     unseen = set(count.balance_u)
     sums_u: dict[tuple[str, str], int] = defaultdict(int)
     accounts = 0
+    where, values = _of(whose)
     for tenant, owner, token, *stored in conn.execute(
-        "SELECT tenant, owner, token, balance_u, reserved_u, incoming_u FROM account ORDER BY tenant, owner, token"
+        "SELECT tenant, owner, token, balance_u, reserved_u, incoming_u FROM account "
+        f"WHERE {where} ORDER BY tenant, owner, token",
+        values,
     ):
         key: _Account = (tenant, owner, token)
         unseen.discard(key)
@@ -99,10 +134,13 @@ def _compare_accounts(conn: sqlite3.Connection, count: _Recount) -> int:
     return accounts
 
 
-def _compare_supply(conn: sqlite3.Connection, count: _Recount) -> None:
+def _compare_supply(conn: Database, count: _Recount, whose: str | None) -> None:
+    where, values = _of(whose)
     stored = {
         (tenant, token): (minted_u, burned_u)
-        for tenant, token, minted_u, burned_u in conn.execute("SELECT tenant, token, minted_u, burned_u FROM supply")
+        for tenant, token, minted_u, burned_u in conn.execute(
+            f"SELECT tenant, token, minted_u, burned_u FROM supply WHERE {where}", values
+        )
     }
     for key in sorted(set(stored) | set(count.minted_u) | set(count.burned_u)):
         recount = (count.minted_u[key], count.burned_u[key])
@@ -110,10 +148,13 @@ def _compare_supply(conn: sqlite3.Connection, count: _Recount) -> None:
             count.mismatches.append(f"supply {key} stores {stored.get(key)}, recount {recount}")
 
 
-def _compare_holds(conn: sqlite3.Connection, count: _Recount) -> None:
+def _compare_holds(conn: Database, count: _Recount, whose: str | None) -> None:
+    where, values = _of(whose)
     stored = {
         (tenant, transfer_id): expires_us
-        for tenant, transfer_id, expires_us in conn.execute("SELECT tenant, transfer_id, expires_us FROM hold")
+        for tenant, transfer_id, expires_us in conn.execute(
+            f"SELECT tenant, transfer_id, expires_us FROM hold WHERE {where}", values
+        )
     }
     recount = {key: line.expires_us for key, line in count.open.items()}
     count.mismatches += [

@@ -1,18 +1,37 @@
 """One transfer is looked up, compared with its replay, checked for cover, and written with both its balances."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Final
 
-from eil_economy.domain.errors import AccountNotFound, DifferentTransfer, Overdraft, SupplyExhausted
+from eil_economy.domain.database import Database
+from eil_economy.domain.errors import AccountNotFound, DifferentTransfer, LedgerError, Overdraft, SupplyExhausted
+from eil_economy.domain.memory import Standing, forget, memory_of
 from eil_economy.domain.records import Instruction, Transfer
 from eil_economy.domain.tokens import ISSUANCE, MAX_AMOUNT_U, format_amount
 
 COLUMNS: Final = ", ".join(field.name for field in fields(Transfer) if field.name != "replayed")
-_INSERTED: Final = COLUMNS.removeprefix("seq, ")
-_PLACES: Final = ", ".join("?" * len(_INSERTED.split(", ")))
+_NAMES: Final = tuple(COLUMNS.split(", "))
+_INSERT: Final = f"INSERT INTO transfer ({COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
+_values: Final = attrgetter(*_NAMES)
+_NEWEST, _ISSUE, _KNOWN = "", "@supply", "@known"
+"""No owners' names: those are never empty, and what begins with @ is the ledger's."""
+_STANDING: Final = (
+    "SELECT owner, balance_u, reserved_u FROM account WHERE tenant = ? AND token = ? AND owner IN (?, ?) "
+    "UNION ALL SELECT '', coalesce(max(seq), 0), 0 FROM transfer "
+    "UNION ALL SELECT '@supply', minted_u, burned_u FROM supply WHERE tenant = ? AND token = ? "
+    "UNION ALL SELECT '@known', seq, 0 FROM transfer WHERE tenant = ? AND transfer_id = ?"
+)
+_APPLY: Final = (
+    "UPDATE account SET balance_u = balance_u + CASE owner WHEN ? THEN ? ELSE ? END, "
+    "reserved_u = reserved_u + CASE owner WHEN ? THEN ? ELSE 0 END, "
+    "incoming_u = incoming_u + CASE owner WHEN ? THEN 0 ELSE ? END "
+    "WHERE tenant = ? AND token = ? AND owner IN (?, ?)"
+)
+_RECORDED: ContextVar[list[Transfer] | None] = ContextVar("recorded", default=None)
 _COMPARED: Final = (
     "phase",
     "pending_id",
@@ -53,7 +72,7 @@ def draft(tenant: str, order: Instruction, now_us: int, *, timeout_us: int | Non
     )
 
 
-def find_transfer(conn: sqlite3.Connection, tenant: str, transfer_id: str) -> Transfer | None:
+def find_transfer(conn: Database, tenant: str, transfer_id: str) -> Transfer | None:
     """The tenant's transfer with this id, if there is one."""
     row = conn.execute(
         f"SELECT {COLUMNS} FROM transfer WHERE tenant = ? AND transfer_id = ?", (tenant, transfer_id)
@@ -61,7 +80,7 @@ def find_transfer(conn: sqlite3.Connection, tenant: str, transfer_id: str) -> Tr
     return None if row is None else Transfer(*row)
 
 
-def find_resolution(conn: sqlite3.Connection, tenant: str, pending_id: str) -> Transfer | None:
+def find_resolution(conn: Database, tenant: str, pending_id: str) -> Transfer | None:
     """The transfer that posted, voided or expired this reservation; None while it is open or if there is none."""
     row = conn.execute(
         f"SELECT {COLUMNS} FROM transfer WHERE tenant = ? AND pending_id = ?", (tenant, pending_id)
@@ -69,22 +88,21 @@ def find_resolution(conn: sqlite3.Connection, tenant: str, pending_id: str) -> T
     return None if row is None else Transfer(*row)
 
 
-def newest_seq(conn: sqlite3.Connection) -> int:
-    """Number of the newest line of the book, of whatever tenant; 0 if it is empty."""
-    return conn.execute("SELECT coalesce(max(seq), 0) FROM transfer").fetchone()[0]
+@contextmanager
+def recording() -> Iterator[list[Transfer]]:
+    """Collects what is written anew meanwhile, oldest first; what is undone again is not among it."""
+    lines: list[Transfer] = []
+    token = _RECORDED.set(lines)
+    try:
+        yield lines
+    finally:
+        _RECORDED.reset(token)
 
 
-def recorded_after(conn: sqlite3.Connection, seq: int) -> tuple[Transfer, ...]:
-    """Every line after the one numbered `seq`, oldest first."""
-    rows = conn.execute(f"SELECT {COLUMNS} FROM transfer WHERE seq > ? ORDER BY seq", (seq,))
-    return tuple(Transfer(*row) for row in rows)
-
-
-def replay_of(conn: sqlite3.Connection, wanted: Transfer) -> Transfer | None:
-    """The recorded original if `wanted` repeats it, None if its id is new. Raises DifferentTransfer otherwise."""
+def replay_of(conn: Database, wanted: Transfer) -> Transfer:
+    """The recorded original, whose id `wanted` has, if it repeats it. Raises DifferentTransfer otherwise."""
     recorded = find_transfer(conn, wanted.tenant, wanted.transfer_id)
-    if recorded is None:
-        return None
+    assert recorded is not None, "ask for a replay once the id is known to be taken"
     for name in _COMPARED:
         before, now = getattr(recorded, name), getattr(wanted, name)
         if before != now:
@@ -96,15 +114,48 @@ def replay_of(conn: sqlite3.Connection, wanted: Transfer) -> Transfer | None:
     return replace(recorded, replayed=True)
 
 
-def require_cover(conn: sqlite3.Connection, wanted: Transfer) -> None:
+def standing(conn: Database, wanted: Transfer, *, sure: bool = False) -> Standing:
+    """All that `require_cover` and `write` need to know: from memory if there is one (unless `sure`), else by one statement."""
+    memory = memory_of(conn)
+    if memory is not None and not sure and (remembered := memory.standing(wanted)) is not None:
+        return remembered
+    accounts: dict[str, tuple[int, int]] = {}
+    for owner, first, second in conn.execute(
+        _STANDING,
+        (
+            *(wanted.tenant, wanted.token, wanted.source, wanted.destination),
+            *(wanted.tenant, wanted.token),
+            *(wanted.tenant, wanted.transfer_id),
+        ),
+    ):
+        accounts[owner] = (first, second)
+    seq, _ = accounts.pop(_NEWEST)
+    issue, known = accounts.pop(_ISSUE, None), accounts.pop(_KNOWN, None)
+    found = Standing(seq, accounts, issue[0] if issue else None, known is not None)
+    if memory is not None:
+        memory.learn(wanted, found)
+    return found
+
+
+def admit(conn: Database, wanted: Transfer) -> Standing | Transfer:
+    """What covers `wanted`, or the recorded original if it repeats one. Raises DifferentTransfer, and as `require_cover` does."""
+    now = standing(conn, wanted)
+    if now.known:
+        return replay_of(conn, wanted)
+    try:
+        require_cover(wanted, now)
+    except LedgerError:
+        if now.assumed and find_transfer(conn, wanted.tenant, wanted.transfer_id) is not None:
+            return replay_of(conn, wanted)
+        raise
+    return now
+
+
+def require_cover(wanted: Transfer, now: Standing) -> None:
     """The source can pay `wanted` now. Raises AccountNotFound, Overdraft or SupplyExhausted; writes nothing."""
-    key = (wanted.tenant, wanted.source, wanted.token)
-    account = conn.execute(
-        "SELECT balance_u, reserved_u FROM account WHERE tenant = ? AND owner = ? AND token = ?", key
-    ).fetchone()
+    account = now.accounts.get(wanted.source)
     if wanted.purpose == "mint":
-        issue = conn.execute("SELECT minted_u FROM supply WHERE tenant = ? AND token = ?", (key[0], key[2])).fetchone()
-        committed_u = (issue[0] if issue else 0) + (account[1] if account else 0)
+        committed_u = (now.minted_u or 0) + (account[1] if account else 0)
         if committed_u + wanted.amount_u > MAX_AMOUNT_U:
             raise SupplyExhausted(
                 f"{format_amount(committed_u, wanted.token)} are minted or reserved for minting: "
@@ -129,53 +180,63 @@ def require_cover(conn: sqlite3.Connection, wanted: Transfer) -> None:
         )
 
 
-def write(conn: sqlite3.Connection, line: Transfer) -> Transfer:
-    """Records `line` and applies it to both accounts; the caller has checked replay and cover.
+def write(conn: Database, line: Transfer, now: Standing) -> Transfer:
+    """Records `line` and applies it to both accounts; the caller has checked replay and cover, and nothing was written since `now`.
 
-    Raises RuntimeError outside a transaction, since half a transfer could then become durable.
+    No statement here is waited for. Raises RuntimeError outside a transaction, since half a transfer could then become durable.
     """
     if not conn.in_transaction:
         raise RuntimeError("The ledger writes only inside a transaction: execute BEGIN IMMEDIATE first.")
+    assert line.source != line.destination, "one statement changes two accounts"
     for owner in (line.source, line.destination):
-        conn.execute(
-            "INSERT INTO account (tenant, owner, token, kind) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (line.tenant, owner, line.token, "issuance" if owner == ISSUANCE else "ordinary"),
-        )
-    (source_after_u,) = conn.execute(
-        "UPDATE account SET balance_u = balance_u - ?, reserved_u = reserved_u + ? "
-        "WHERE tenant = ? AND owner = ? AND token = ? RETURNING balance_u",
-        (line.moved_u, line.held_u, line.tenant, line.source, line.token),
-    ).fetchall()[0]
-    (destination_after_u,) = conn.execute(
-        "UPDATE account SET balance_u = balance_u + ?, incoming_u = incoming_u + ? "
-        "WHERE tenant = ? AND owner = ? AND token = ? RETURNING balance_u",
-        (line.moved_u, line.held_u, line.tenant, line.destination, line.token),
-    ).fetchall()[0]
-    if line.purpose != "transfer" and line.moved_u:
-        minted_u, burned_u = (line.moved_u, 0) if line.purpose == "mint" else (0, line.moved_u)
-        conn.execute(
-            "INSERT INTO supply (tenant, token) VALUES (?, ?) ON CONFLICT DO NOTHING", (line.tenant, line.token)
-        )
+        if owner not in now.accounts:
+            conn.execute(
+                "INSERT INTO account (tenant, owner, token, kind) VALUES (?, ?, ?, ?)",
+                (line.tenant, owner, line.token, "issuance" if owner == ISSUANCE else "ordinary"),
+            )
+    source, moved_u, held_u = line.source, line.moved_u, line.held_u
+    conn.execute(
+        _APPLY,
+        (source, -moved_u, moved_u, source, held_u, source, held_u, line.tenant, line.token, source, line.destination),
+    )
+    if line.purpose != "transfer" and moved_u:
+        minted_u, burned_u = (moved_u, 0) if line.purpose == "mint" else (0, moved_u)
+        if now.minted_u is None:
+            conn.execute("INSERT INTO supply (tenant, token) VALUES (?, ?)", (line.tenant, line.token))
         conn.execute(
             "UPDATE supply SET minted_u = minted_u + ?, burned_u = burned_u + ? WHERE tenant = ? AND token = ?",
             (minted_u, burned_u, line.tenant, line.token),
         )
-    line = replace(line, source_after_u=source_after_u, destination_after_u=destination_after_u)
-    values = [getattr(line, name) for name in _INSERTED.split(", ")]
-    seq = conn.execute(f"INSERT INTO transfer ({_INSERTED}) VALUES ({_PLACES})", values).lastrowid
-    assert seq is not None, "an INSERT into a rowid table sets lastrowid"
-    return replace(line, seq=seq)
+    line = replace(
+        line,
+        seq=now.seq + 1,
+        source_after_u=now.accounts.get(source, (0, 0))[0] - moved_u,
+        destination_after_u=now.accounts.get(line.destination, (0, 0))[0] + moved_u,
+    )
+    conn.execute(_INSERT, _values(line))
+    memory = memory_of(conn)
+    if memory is not None:
+        memory.follow(line, now)
+    lines = _RECORDED.get()
+    if lines is not None:
+        lines.append(line)
+    return line
 
 
 @contextmanager
-def all_or_nothing(conn: sqlite3.Connection) -> Iterator[None]:
+def all_or_nothing(conn: Database) -> Iterator[None]:
     """Several writes inside the caller's transaction that stay or vanish together."""
     if not conn.in_transaction:
         raise RuntimeError("The ledger writes only inside a transaction: execute BEGIN IMMEDIATE first.")
+    lines = _RECORDED.get()
+    before = 0 if lines is None else len(lines)
     conn.execute("SAVEPOINT all_or_nothing")
     try:
         yield
     except BaseException:
+        if lines is not None:
+            del lines[before:]
+        forget(conn)
         conn.execute("ROLLBACK TO all_or_nothing")
         conn.execute("RELEASE all_or_nothing")
         raise

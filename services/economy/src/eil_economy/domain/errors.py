@@ -156,3 +156,59 @@ class ExceedsPending(LedgerError):
 
     kind = "precondition"
     reason = "EXCEEDS_PENDING"
+
+
+class InvalidPeriod(LedgerError):
+    """A statement's period is empty or upside down."""
+
+    kind = "invalid"
+    reason = "INVALID_PERIOD"
+
+
+class InvalidTerms(LedgerError):
+    """A licence's terms contradict each other or are out of range."""
+
+    kind = "invalid"
+    reason = "INVALID_TERMS"
+
+
+class InvalidInputs(LedgerError):
+    """A claim brings other inputs than its policy takes."""
+
+    kind = "invalid"
+    reason = "INVALID_INPUTS"
+
+
+class ProofRequired(LedgerError):
+    """A mint of PFT names no proof."""
+
+    kind = "invalid"
+    reason = "PROOF_REQUIRED"
+
+
+class PolicyUnknown(LedgerError):
+    """No mint policy of this name and version is in force."""
+
+    kind = "not_found"
+    reason = "POLICY_UNKNOWN"
+
+
+class LicenceNotFound(LedgerError):
+    """The holder has no licence of the model."""
+
+    kind = "not_found"
+    reason = "LICENCE_NOT_FOUND"
+
+
+class LicenceExpired(LedgerError):
+    """Every licence that the holder has of the model ran out."""
+
+    kind = "precondition"
+    reason = "LICENCE_EXPIRED"
+
+
+class LicenceUsedUp(LedgerError):
+    """The holder's licences of the model allow no more steps in this period."""
+
+    kind = "exhausted"
+    reason = "LICENCE_USED_UP"

@@ -1,10 +1,10 @@
 """Two-phase transfers: reserve, then post, void or expire, at most once."""
 
-import sqlite3
 from dataclasses import replace
 from typing import Final, Literal
 
-from eil_economy.domain.book import draft, find_resolution, find_transfer, replay_of, require_cover, write
+from eil_economy.domain.book import admit, draft, find_resolution, find_transfer, replay_of, standing, write
+from eil_economy.domain.database import Database
 from eil_economy.domain.errors import (
     AlreadyPosted,
     AlreadyResolved,
@@ -26,20 +26,24 @@ _RESOLVED: Final[dict[str, type[AlreadyResolved]]] = {
 }
 
 
-def reserve(conn: sqlite3.Connection, tenant: str, order: Instruction, timeout_us: int, now_us: int) -> Transfer:
+def reserve(conn: Database, tenant: str, order: Instruction, timeout_us: int, now_us: int) -> Transfer:
     """Sets `amount_u` of the source aside for the destination until posted, voided, or `timeout_us` later.
 
     Cover is checked here, so that posting cannot fail for lack of it. A minting instruction reserves new issue.
     Raises InvalidTimeout and whatever `ledger.transfer` raises.
     """
     require_id(order.transfer_id)
+    return hold(conn, tenant, order, timeout_us, now_us)
+
+
+def hold(conn: Database, tenant: str, order: Instruction, timeout_us: int, now_us: int) -> Transfer:
+    """`reserve`, under an id that may be the ledger's own."""
     require_instruction(tenant, order)
     line = draft(tenant, order, now_us, timeout_us=require_timeout(timeout_us), link_id=None)
-    recorded = replay_of(conn, line)
-    if recorded is not None:
-        return recorded
-    require_cover(conn, line)
-    line = write(conn, line)
+    now = admit(conn, line)
+    if isinstance(now, Transfer):
+        return now
+    line = write(conn, line, now)
     conn.execute(
         "INSERT INTO hold (tenant, transfer_id, expires_us) VALUES (?, ?, ?)",
         (tenant, line.transfer_id, now_us + timeout_us),
@@ -48,7 +52,7 @@ def reserve(conn: sqlite3.Connection, tenant: str, order: Instruction, timeout_u
 
 
 def post(
-    conn: sqlite3.Connection,
+    conn: Database,
     tenant: str,
     transfer_id: str,
     pending_id: str,
@@ -67,7 +71,7 @@ def post(
 
 
 def void(
-    conn: sqlite3.Connection, tenant: str, transfer_id: str, pending_id: str, now_us: int, reason: str | None = None
+    conn: Database, tenant: str, transfer_id: str, pending_id: str, now_us: int, reason: str | None = None
 ) -> Transfer:
     """Cancels a reservation: all of it returns to the source. Raises what `resolve` raises."""
     require_id(transfer_id)
@@ -75,7 +79,7 @@ def void(
 
 
 def resolve(
-    conn: sqlite3.Connection,
+    conn: Database,
     tenant: str,
     transfer_id: str,
     pending_id: str,
@@ -83,8 +87,10 @@ def resolve(
     now_us: int,
     amount_u: int | None = None,
     reason: str | None = None,
+    *,
+    due: bool = False,
 ) -> Transfer:
-    """Ends a reservation; `transfer_id` may be the ledger's own.
+    """Ends a reservation; `transfer_id` may be the ledger's own. `due`: its time is past, and this is what was agreed for then.
 
     Raises, first that applies: PendingNotFound, NotPending, DifferentTransfer, AlreadyPosted / AlreadyVoided /
     PendingExpired (recorded, or its time is past), ExceedsPending.
@@ -108,9 +114,9 @@ def resolve(
         timeout_us=None,
         created_us=now_us,
     )
-    recorded = replay_of(conn, line)
-    if recorded is not None:
-        return recorded
+    now = standing(conn, line, sure=True)
+    if now.known:
+        return replay_of(conn, line)
     before = find_resolution(conn, tenant, pending_id)
     if before is not None:
         raise _RESOLVED[before.phase](
@@ -118,7 +124,7 @@ def resolve(
             "nothing moved now.",
             "pending_id",
         )
-    if outcome != "expire" and now_us >= pending.expires_us:
+    if not due and now_us >= pending.expires_us:
         raise PendingExpired(
             f"Reservation {pending_id!r} ran out {now_us - pending.expires_us} µs ago: its amount returns to the "
             "source; reserve again.",
@@ -131,16 +137,24 @@ def resolve(
             "amount_u",
         )
     conn.execute("DELETE FROM hold WHERE tenant = ? AND transfer_id = ?", (tenant, pending_id))
-    return write(conn, line)
+    return write(conn, line, now)
 
 
-def expire(conn: sqlite3.Connection, now_us: int, limit: int = 1000) -> tuple[Transfer, ...]:
-    """Ends up to `limit` reservations of all tenants whose time is past, oldest first; call until none is returned."""
+def expire(conn: Database, now_us: int, limit: int = 1000) -> tuple[Transfer, ...]:
+    """Ends up to `limit` reservations of all tenants whose time is past, oldest first; call until none is returned.
+
+    What was reserved returns to the source. A reserved burn is carried out: whoever reserves one agrees to part with the tokens then.
+    """
     due = conn.execute(
-        "SELECT tenant, transfer_id FROM hold WHERE expires_us <= ? ORDER BY expires_us, tenant, transfer_id LIMIT ?",
+        "SELECT tenant, transfer_id, purpose FROM hold JOIN transfer USING (tenant, transfer_id) WHERE expires_us <= ? "
+        "ORDER BY expires_us, tenant, transfer_id LIMIT ?",
         (now_us, limit),
     ).fetchall()
     return tuple(
-        resolve(conn, tenant, f"@expire/{pending_id}", pending_id, "expire", now_us, reason="timeout")
-        for tenant, pending_id in due
+        resolve(
+            *(conn, tenant, f"@expire/{pending_id}", pending_id, "post" if purpose == "burn" else "expire", now_us),
+            reason="timeout",
+            due=True,
+        )
+        for tenant, pending_id, purpose in due
     )

@@ -1,12 +1,12 @@
 """CEU leases: compute credits are reserved before the work, and only what was used is paid."""
 
-import sqlite3
 from typing import Final
 
 from eil_economy.domain.book import all_or_nothing, find_transfer
+from eil_economy.domain.database import Database
 from eil_economy.domain.errors import AmountTooLarge, InvalidAmount, PendingNotFound
 from eil_economy.domain.holds import reserve, resolve
-from eil_economy.domain.policies import POLICIES, MintPolicy, apply_policies
+from eil_economy.domain.policies import STARTING_GRANT, MintPolicy, apply_policies
 from eil_economy.domain.records import Instruction, Transfer
 from eil_economy.domain.tokens import CEU, MAX_AMOUNT_U, METERING, TREASURY, require_name
 
@@ -14,14 +14,14 @@ LEASE: Final = "compute_lease"
 
 
 def draw_lease(
-    conn: sqlite3.Connection,
+    conn: Database,
     tenant: str,
     lease_id: str,
     holder: str,
     amount_u: int,
     ttl_us: int,
     now_us: int,
-    policies: tuple[MintPolicy, ...] = POLICIES,
+    policies: tuple[MintPolicy, ...] = (STARTING_GRANT,),
 ) -> Transfer:
     """Reserves `amount_u` CEU of the tenant's treasury for `holder` (the reference), who may use them for `ttl_us`.
 
@@ -35,7 +35,7 @@ def draw_lease(
         return reserve(conn, tenant, order, ttl_us, now_us)
 
 
-def settle_lease(conn: sqlite3.Connection, tenant: str, lease_id: str, used_u: int, now_us: int) -> Transfer:
+def settle_lease(conn: Database, tenant: str, lease_id: str, used_u: int, now_us: int) -> Transfer:
     """Pays `used_u` of the lease to metering, the rest returns; 0 returns all of it. Repeating it changes nothing.
 
     Raises InvalidAmount, PendingNotFound (no such lease) and what `holds.resolve` raises: PendingExpired after the

@@ -1,10 +1,10 @@
 """Transfers that post at once: single, minted, burned, or linked all-or-nothing."""
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from eil_economy.domain.book import all_or_nothing, draft, replay_of, require_cover, write
+from eil_economy.domain.book import admit, all_or_nothing, draft, write
+from eil_economy.domain.database import Database
 from eil_economy.domain.errors import DifferentTransfer, InvalidLink, IssuanceReserved, SelfTransfer
 from eil_economy.domain.records import Instruction, Transfer
 from eil_economy.domain.tokens import (
@@ -42,20 +42,15 @@ def require_instruction(tenant: str, order: Instruction, *, linked: bool = False
         raise IssuanceReserved("Only a burn gives to issuance: name an ordinary destination, or burn.", "destination")
 
 
-def post_now(
-    conn: sqlite3.Connection, tenant: str, order: Instruction, now_us: int, link_id: str | None = None
-) -> Transfer:
+def post_now(conn: Database, tenant: str, order: Instruction, now_us: int, link_id: str | None = None) -> Transfer:
     """Records one posted transfer whose id may be the ledger's own. Raises as `transfer` does."""
     require_instruction(tenant, order, linked=link_id is not None)
     line = draft(tenant, order, now_us, timeout_us=None, link_id=link_id)
-    recorded = replay_of(conn, line)
-    if recorded is not None:
-        return recorded
-    require_cover(conn, line)
-    return write(conn, line)
+    now = admit(conn, line)
+    return now if isinstance(now, Transfer) else write(conn, line, now)
 
 
-def transfer(conn: sqlite3.Connection, tenant: str, order: Instruction, now_us: int) -> Transfer:
+def transfer(conn: Database, tenant: str, order: Instruction, now_us: int) -> Transfer:
     """Moves tokens at once; a repeated request returns the original with `replayed` set and changes nothing.
 
     The destination's account is opened on demand. Raises, first that applies: the errors of `require_instruction`,
@@ -66,7 +61,7 @@ def transfer(conn: sqlite3.Connection, tenant: str, order: Instruction, now_us: 
 
 
 def mint(
-    conn: sqlite3.Connection,
+    conn: Database,
     tenant: str,
     transfer_id: str,
     owner: str,
@@ -82,7 +77,7 @@ def mint(
 
 
 def burn(
-    conn: sqlite3.Connection,
+    conn: Database,
     tenant: str,
     transfer_id: str,
     owner: str,
@@ -97,9 +92,7 @@ def burn(
     return transfer(conn, tenant, order, now_us)
 
 
-def transfer_linked(
-    conn: sqlite3.Connection, tenant: str, orders: Sequence[Instruction], now_us: int
-) -> tuple[Transfer, ...]:
+def transfer_linked(conn: Database, tenant: str, orders: Sequence[Instruction], now_us: int) -> tuple[Transfer, ...]:
     """Posts every instruction in order, or none: an exchange is two of these, its fee a third.
 
     The chain is known by its first id. A replay must repeat the whole chain. Raises InvalidLink, or what `transfer`

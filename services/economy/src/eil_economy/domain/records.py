@@ -130,3 +130,13 @@ class Page:
 
     lines: tuple[Line, ...]
     next_before_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An account in a period: posted balance before, lines oldest first, posted balance after; `next_after_seq` continues the lines."""
+
+    opening_u: int
+    lines: tuple[Line, ...]
+    closing_u: int
+    next_after_seq: int | None

@@ -1,8 +1,11 @@
-"""The ledger's tables. What they can check they check, so that a faulty program cannot write a wrong book."""
+"""The ledger's tables in SQLite. What they can check they check, so that a faulty program cannot write a wrong book.
+
+`schema_postgres` says the same in PostgreSQL's dialect.
+"""
 
 from typing import Final
 
-SCHEMA: Final = """
+TABLES: Final = """
 CREATE TABLE IF NOT EXISTS account (
     tenant     TEXT    NOT NULL CHECK (length(tenant) > 0),
     owner      TEXT    NOT NULL CHECK (length(owner) > 0),
@@ -74,6 +77,56 @@ CREATE TABLE IF NOT EXISTS hold (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS hold_by_expiry ON hold (expires_us);
 
+CREATE TABLE IF NOT EXISTS licence (
+    tenant     TEXT    NOT NULL,
+    licence_id TEXT    NOT NULL,
+    model      TEXT    NOT NULL CHECK (length(model) > 0),
+    holder     TEXT    NOT NULL,
+    steps      INTEGER NOT NULL CHECK (steps BETWEEN 0 AND 4611686018427387904),
+    period_us  INTEGER NOT NULL CHECK (period_us > 0),
+    price_u    INTEGER NOT NULL CHECK (price_u BETWEEN 0 AND 4611686018427387904),
+    starts_us  INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL CHECK (expires_us > starts_us),
+    PRIMARY KEY (tenant, licence_id),
+    FOREIGN KEY (tenant, licence_id) REFERENCES transfer (tenant, transfer_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS licence_by_holder ON licence (tenant, model, holder, expires_us);
+
+CREATE TABLE IF NOT EXISTS licence_use (
+    tenant     TEXT    NOT NULL,
+    licence_id TEXT    NOT NULL,
+    period     INTEGER NOT NULL CHECK (period >= 0),
+    used       INTEGER NOT NULL CHECK (used BETWEEN 0 AND 4611686018427387904),
+    PRIMARY KEY (tenant, licence_id, period),
+    FOREIGN KEY (tenant, licence_id) REFERENCES licence (tenant, licence_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS claim (
+    number     INTEGER PRIMARY KEY,
+    tenant     TEXT    NOT NULL,
+    proof_id   TEXT    NOT NULL CHECK (length(proof_id) > 0),
+    policy     TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    owner      TEXT    NOT NULL,
+    evidence   TEXT    NOT NULL CHECK (length(evidence) = 64),
+    inputs     TEXT    NOT NULL,
+    state      TEXT    NOT NULL CHECK (state IN ('pending', 'minted', 'refused')),
+    amount_u   INTEGER NOT NULL DEFAULT 0 CHECK (amount_u BETWEEN 0 AND 4611686018427387904),
+    why        TEXT    NOT NULL DEFAULT '',
+    created_us INTEGER NOT NULL,
+    decided_us INTEGER,
+    UNIQUE (tenant, proof_id, policy),
+    CHECK ((decided_us IS NULL) = (state = 'pending')),
+    CHECK ((amount_u > 0) = (state = 'minted')),
+    CHECK ((length(why) > 0) = (state = 'refused'))
+) STRICT;
+CREATE INDEX IF NOT EXISTS claim_waiting ON claim (number) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS claim_by_tenant ON claim (tenant, number);
+CREATE INDEX IF NOT EXISTS claim_minted ON claim (tenant, policy, decided_us) WHERE state = 'minted';
+"""
+"""Tables and indices, in SQLite's words; `schema_postgres` translates them."""
+
+_GUARDS: Final = """
 CREATE TRIGGER IF NOT EXISTS transfer_not_updated BEFORE UPDATE ON transfer
 BEGIN SELECT RAISE(ABORT, 'transfers are immutable: correct one by a new transfer'); END;
 CREATE TRIGGER IF NOT EXISTS transfer_not_deleted BEFORE DELETE ON transfer
@@ -88,6 +141,19 @@ CREATE TRIGGER IF NOT EXISTS account_not_deleted BEFORE DELETE ON account
 BEGIN SELECT RAISE(ABORT, 'accounts are kept for ever'); END;
 CREATE TRIGGER IF NOT EXISTS account_not_renamed BEFORE UPDATE OF tenant, owner, token, kind ON account
 BEGIN SELECT RAISE(ABORT, 'an account keeps its name, token and kind'); END;
+CREATE TRIGGER IF NOT EXISTS licence_not_updated BEFORE UPDATE ON licence
+BEGIN SELECT RAISE(ABORT, 'the terms of a licence stand'); END;
+CREATE TRIGGER IF NOT EXISTS licence_not_deleted BEFORE DELETE ON licence
+BEGIN SELECT RAISE(ABORT, 'the terms of a licence stand'); END;
+CREATE TRIGGER IF NOT EXISTS claim_decided_once BEFORE UPDATE ON claim
+WHEN OLD.state <> 'pending' OR (NEW.tenant, NEW.proof_id, NEW.policy, NEW.version, NEW.owner, NEW.evidence, NEW.inputs)
+    <> (OLD.tenant, OLD.proof_id, OLD.policy, OLD.version, OLD.owner, OLD.evidence, OLD.inputs)
+BEGIN SELECT RAISE(ABORT, 'a claim is decided once, as it was made'); END;
+CREATE TRIGGER IF NOT EXISTS claim_not_deleted BEFORE DELETE ON claim
+BEGIN SELECT RAISE(ABORT, 'claims are kept for ever'); END;
 CREATE TRIGGER IF NOT EXISTS supply_not_deleted BEFORE DELETE ON supply
 BEGIN SELECT RAISE(ABORT, 'the record of issue is kept for ever'); END;
 """
+"""What stands stays."""
+
+SCHEMA: Final = TABLES + _GUARDS

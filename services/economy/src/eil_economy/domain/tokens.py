@@ -81,6 +81,7 @@ def require_name(name: str, field: str, own: frozenset[str] = frozenset(), *, lo
     """A name of 1 … `longest` characters; names of the ledger's own (`@…`) only if in `own`. Raises InvalidName."""
     if not name or len(name) > longest:
         raise InvalidName(f"{field} has {len(name)} characters: give it 1 to {longest}.", field)
+    _require_printable(name, field)
     if name.startswith(OWN_PREFIX) and name not in own:
         raise InvalidName(
             f"{field} {name!r} begins with '@', which marks the ledger's own names: choose another.", field
@@ -96,7 +97,13 @@ def require_text(text: str, field: str, *, empty: bool = False) -> str:
             f"{MAX_TEXT_CHARS}.",
             field,
         )
+    _require_printable(text, field)
     return text
+
+
+def _require_printable(text: str, field: str) -> None:
+    if "\0" in text:
+        raise InvalidName(f"{field} holds the character NUL, which not every database keeps: leave it out.", field)
 
 
 def require_timeout(timeout_us: int) -> int:

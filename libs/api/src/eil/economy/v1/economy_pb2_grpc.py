@@ -75,6 +75,81 @@ class EconomyServiceStub:
                 request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseRequest.SerializeToString,
                 response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseResponse.FromString,
                 _registered_method=True)
+        self.Reserve = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/Reserve',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveResponse.FromString,
+                _registered_method=True)
+        self.PostReservation = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/PostReservation',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostReservationRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostReservationResponse.FromString,
+                _registered_method=True)
+        self.VoidReservation = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/VoidReservation',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidReservationRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidReservationResponse.FromString,
+                _registered_method=True)
+        self.Burn = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/Burn',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.BurnRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.BurnResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/GetStatement',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
+        self.AuditLedger = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/AuditLedger',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.AuditLedgerRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.AuditLedgerResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/ListPolicies',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.ListMints = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/ListMints',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListMintsRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListMintsResponse.FromString,
+                _registered_method=True)
+        self.SubmitMint = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/SubmitMint',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.SubmitMintRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.SubmitMintResponse.FromString,
+                _registered_method=True)
+        self.ReserveMint = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/ReserveMint',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveMintRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveMintResponse.FromString,
+                _registered_method=True)
+        self.PostMint = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/PostMint',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostMintRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostMintResponse.FromString,
+                _registered_method=True)
+        self.VoidMint = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/VoidMint',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidMintRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidMintResponse.FromString,
+                _registered_method=True)
+        self.IssueLicence = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/IssueLicence',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.IssueLicenceRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.IssueLicenceResponse.FromString,
+                _registered_method=True)
+        self.ListLicences = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/ListLicences',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListLicencesRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListLicencesResponse.FromString,
+                _registered_method=True)
+        self.CheckLicence = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/CheckLicence',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.CheckLicenceRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.CheckLicenceResponse.FromString,
+                _registered_method=True)
 
 
 class EconomyServiceServicer:
@@ -138,6 +213,115 @@ class EconomyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reserve(self, request, context):
+        """Sets tokens aside for another account until they are posted, voided, or the reservation's time is past. Cover is checked here, so that
+        posting cannot fail for lack of it. Refuses as Transfer does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PostReservation(self, request, context):
+        """Carries out an own reservation, or one of any person, in full or in part; the rest returns. FAILED_PRECONDITION if it was resolved
+        before, ran out, or holds less.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidReservation(self, request, context):
+        """Cancels an own reservation, or one of any person: all of it returns. FAILED_PRECONDITION if it was resolved before or ran out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Burn(self, request, context):
+        """Takes tokens of an account out of circulation. Refuses as Transfer does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """One account in a period: opening, lines, closing. NOT_FOUND if the owner never had the token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AuditLedger(self, request, context):
+        """Computes the tenant's balances, reservations and supplies anew from the first transfer on, and says what disagrees.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """Mint policies in force: what is minted, when, by which formula.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMints(self, request, context):
+        """Claims of proofs, newest first: waiting, minted, or refused with the reason.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitMint(self, request, context):
+        """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+        claimed something else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReserveMint(self, request, context):
+        """Sets aside the issue of a proof's savings bonus until the saving is proven or voided.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PostMint(self, request, context):
+        """Mints the bonus of the proven lower bound, at most what was reserved; a bound of 0 voids it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidMint(self, request, context):
+        """Gives a reserved bonus up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueLicence(self, request, context):
+        """Licenses a model to a holder, who pays the price and receives one MUNT, which burns when the term ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLicences(self, request, context):
+        """Licences of the tenant, those that last longest first; those that ran out are among them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckLicence(self, request, context):
+        """Answers whether a holder may use a model now, and counts the steps. NOT_FOUND without a licence, FAILED_PRECONDITION when it ran out,
+        RESOURCE_EXHAUSTED when its steps of this period are used up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EconomyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -180,6 +364,81 @@ def add_EconomyServiceServicer_to_server(servicer, server):
                     servicer.SettleLease,
                     request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseRequest.FromString,
                     response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseResponse.SerializeToString,
+            ),
+            'Reserve': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reserve,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveResponse.SerializeToString,
+            ),
+            'PostReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.PostReservation,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostReservationRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostReservationResponse.SerializeToString,
+            ),
+            'VoidReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidReservation,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidReservationRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidReservationResponse.SerializeToString,
+            ),
+            'Burn': grpc.unary_unary_rpc_method_handler(
+                    servicer.Burn,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.BurnRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.BurnResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetStatementRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'AuditLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuditLedger,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.AuditLedgerRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.AuditLedgerResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'ListMints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMints,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListMintsRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListMintsResponse.SerializeToString,
+            ),
+            'SubmitMint': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitMint,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.SubmitMintRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.SubmitMintResponse.SerializeToString,
+            ),
+            'ReserveMint': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReserveMint,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveMintRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveMintResponse.SerializeToString,
+            ),
+            'PostMint': grpc.unary_unary_rpc_method_handler(
+                    servicer.PostMint,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostMintRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.PostMintResponse.SerializeToString,
+            ),
+            'VoidMint': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidMint,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidMintRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.VoidMintResponse.SerializeToString,
+            ),
+            'IssueLicence': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueLicence,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.IssueLicenceRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.IssueLicenceResponse.SerializeToString,
+            ),
+            'ListLicences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLicences,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListLicencesRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListLicencesResponse.SerializeToString,
+            ),
+            'CheckLicence': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckLicence,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.CheckLicenceRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.CheckLicenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -399,6 +658,411 @@ class EconomyService:
             '/eil.economy.v1.EconomyService/SettleLease',
             eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseRequest.SerializeToString,
             eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reserve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/Reserve',
+            eil_dot_economy_dot_v1_dot_economy__pb2.ReserveRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.ReserveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PostReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/PostReservation',
+            eil_dot_economy_dot_v1_dot_economy__pb2.PostReservationRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.PostReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/VoidReservation',
+            eil_dot_economy_dot_v1_dot_economy__pb2.VoidReservationRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.VoidReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Burn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/Burn',
+            eil_dot_economy_dot_v1_dot_economy__pb2.BurnRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.BurnResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/GetStatement',
+            eil_dot_economy_dot_v1_dot_economy__pb2.GetStatementRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuditLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/AuditLedger',
+            eil_dot_economy_dot_v1_dot_economy__pb2.AuditLedgerRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.AuditLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/ListPolicies',
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListPoliciesRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/ListMints',
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListMintsRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListMintsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitMint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/SubmitMint',
+            eil_dot_economy_dot_v1_dot_economy__pb2.SubmitMintRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.SubmitMintResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReserveMint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/ReserveMint',
+            eil_dot_economy_dot_v1_dot_economy__pb2.ReserveMintRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.ReserveMintResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PostMint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/PostMint',
+            eil_dot_economy_dot_v1_dot_economy__pb2.PostMintRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.PostMintResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidMint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/VoidMint',
+            eil_dot_economy_dot_v1_dot_economy__pb2.VoidMintRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.VoidMintResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueLicence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/IssueLicence',
+            eil_dot_economy_dot_v1_dot_economy__pb2.IssueLicenceRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.IssueLicenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLicences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/ListLicences',
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListLicencesRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListLicencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckLicence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/CheckLicence',
+            eil_dot_economy_dot_v1_dot_economy__pb2.CheckLicenceRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.CheckLicenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,44 @@ class EconomyServiceStub:
     """Reserves compute credits for a metering service."""
     SettleLease: _grpc.UnaryUnaryMultiCallable[_economy_pb2.SettleLeaseRequest, _economy_pb2.SettleLeaseResponse]
     """Settles a lease for what was used; the rest returns."""
+    Reserve: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ReserveRequest, _economy_pb2.ReserveResponse]
+    """Sets tokens aside for another account until they are posted, voided, or the reservation's time is past. Cover is checked here, so that
+    posting cannot fail for lack of it. Refuses as Transfer does.
+    """
+    PostReservation: _grpc.UnaryUnaryMultiCallable[_economy_pb2.PostReservationRequest, _economy_pb2.PostReservationResponse]
+    """Carries out an own reservation, or one of any person, in full or in part; the rest returns. FAILED_PRECONDITION if it was resolved
+    before, ran out, or holds less.
+    """
+    VoidReservation: _grpc.UnaryUnaryMultiCallable[_economy_pb2.VoidReservationRequest, _economy_pb2.VoidReservationResponse]
+    """Cancels an own reservation, or one of any person: all of it returns. FAILED_PRECONDITION if it was resolved before or ran out."""
+    Burn: _grpc.UnaryUnaryMultiCallable[_economy_pb2.BurnRequest, _economy_pb2.BurnResponse]
+    """Takes tokens of an account out of circulation. Refuses as Transfer does."""
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_economy_pb2.GetStatementRequest, _economy_pb2.GetStatementResponse]
+    """One account in a period: opening, lines, closing. NOT_FOUND if the owner never had the token."""
+    AuditLedger: _grpc.UnaryUnaryMultiCallable[_economy_pb2.AuditLedgerRequest, _economy_pb2.AuditLedgerResponse]
+    """Computes the tenant's balances, reservations and supplies anew from the first transfer on, and says what disagrees."""
+    ListPolicies: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ListPoliciesRequest, _economy_pb2.ListPoliciesResponse]
+    """Mint policies in force: what is minted, when, by which formula."""
+    ListMints: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ListMintsRequest, _economy_pb2.ListMintsResponse]
+    """Claims of proofs, newest first: waiting, minted, or refused with the reason."""
+    SubmitMint: _grpc.UnaryUnaryMultiCallable[_economy_pb2.SubmitMintRequest, _economy_pb2.SubmitMintResponse]
+    """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+    claimed something else.
+    """
+    ReserveMint: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ReserveMintRequest, _economy_pb2.ReserveMintResponse]
+    """Sets aside the issue of a proof's savings bonus until the saving is proven or voided."""
+    PostMint: _grpc.UnaryUnaryMultiCallable[_economy_pb2.PostMintRequest, _economy_pb2.PostMintResponse]
+    """Mints the bonus of the proven lower bound, at most what was reserved; a bound of 0 voids it."""
+    VoidMint: _grpc.UnaryUnaryMultiCallable[_economy_pb2.VoidMintRequest, _economy_pb2.VoidMintResponse]
+    """Gives a reserved bonus up."""
+    IssueLicence: _grpc.UnaryUnaryMultiCallable[_economy_pb2.IssueLicenceRequest, _economy_pb2.IssueLicenceResponse]
+    """Licenses a model to a holder, who pays the price and receives one MUNT, which burns when the term ends."""
+    ListLicences: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ListLicencesRequest, _economy_pb2.ListLicencesResponse]
+    """Licences of the tenant, those that last longest first; those that ran out are among them."""
+    CheckLicence: _grpc.UnaryUnaryMultiCallable[_economy_pb2.CheckLicenceRequest, _economy_pb2.CheckLicenceResponse]
+    """Answers whether a holder may use a model now, and counts the steps. NOT_FOUND without a licence, FAILED_PRECONDITION when it ran out,
+    RESOURCE_EXHAUSTED when its steps of this period are used up.
+    """
 
 @_typing.type_check_only
 class EconomyServiceAsyncStub(EconomyServiceStub):
@@ -75,6 +113,44 @@ class EconomyServiceAsyncStub(EconomyServiceStub):
     """Reserves compute credits for a metering service."""
     SettleLease: _aio.UnaryUnaryMultiCallable[_economy_pb2.SettleLeaseRequest, _economy_pb2.SettleLeaseResponse]  # type: ignore[assignment]
     """Settles a lease for what was used; the rest returns."""
+    Reserve: _aio.UnaryUnaryMultiCallable[_economy_pb2.ReserveRequest, _economy_pb2.ReserveResponse]  # type: ignore[assignment]
+    """Sets tokens aside for another account until they are posted, voided, or the reservation's time is past. Cover is checked here, so that
+    posting cannot fail for lack of it. Refuses as Transfer does.
+    """
+    PostReservation: _aio.UnaryUnaryMultiCallable[_economy_pb2.PostReservationRequest, _economy_pb2.PostReservationResponse]  # type: ignore[assignment]
+    """Carries out an own reservation, or one of any person, in full or in part; the rest returns. FAILED_PRECONDITION if it was resolved
+    before, ran out, or holds less.
+    """
+    VoidReservation: _aio.UnaryUnaryMultiCallable[_economy_pb2.VoidReservationRequest, _economy_pb2.VoidReservationResponse]  # type: ignore[assignment]
+    """Cancels an own reservation, or one of any person: all of it returns. FAILED_PRECONDITION if it was resolved before or ran out."""
+    Burn: _aio.UnaryUnaryMultiCallable[_economy_pb2.BurnRequest, _economy_pb2.BurnResponse]  # type: ignore[assignment]
+    """Takes tokens of an account out of circulation. Refuses as Transfer does."""
+    GetStatement: _aio.UnaryUnaryMultiCallable[_economy_pb2.GetStatementRequest, _economy_pb2.GetStatementResponse]  # type: ignore[assignment]
+    """One account in a period: opening, lines, closing. NOT_FOUND if the owner never had the token."""
+    AuditLedger: _aio.UnaryUnaryMultiCallable[_economy_pb2.AuditLedgerRequest, _economy_pb2.AuditLedgerResponse]  # type: ignore[assignment]
+    """Computes the tenant's balances, reservations and supplies anew from the first transfer on, and says what disagrees."""
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_economy_pb2.ListPoliciesRequest, _economy_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    """Mint policies in force: what is minted, when, by which formula."""
+    ListMints: _aio.UnaryUnaryMultiCallable[_economy_pb2.ListMintsRequest, _economy_pb2.ListMintsResponse]  # type: ignore[assignment]
+    """Claims of proofs, newest first: waiting, minted, or refused with the reason."""
+    SubmitMint: _aio.UnaryUnaryMultiCallable[_economy_pb2.SubmitMintRequest, _economy_pb2.SubmitMintResponse]  # type: ignore[assignment]
+    """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+    claimed something else.
+    """
+    ReserveMint: _aio.UnaryUnaryMultiCallable[_economy_pb2.ReserveMintRequest, _economy_pb2.ReserveMintResponse]  # type: ignore[assignment]
+    """Sets aside the issue of a proof's savings bonus until the saving is proven or voided."""
+    PostMint: _aio.UnaryUnaryMultiCallable[_economy_pb2.PostMintRequest, _economy_pb2.PostMintResponse]  # type: ignore[assignment]
+    """Mints the bonus of the proven lower bound, at most what was reserved; a bound of 0 voids it."""
+    VoidMint: _aio.UnaryUnaryMultiCallable[_economy_pb2.VoidMintRequest, _economy_pb2.VoidMintResponse]  # type: ignore[assignment]
+    """Gives a reserved bonus up."""
+    IssueLicence: _aio.UnaryUnaryMultiCallable[_economy_pb2.IssueLicenceRequest, _economy_pb2.IssueLicenceResponse]  # type: ignore[assignment]
+    """Licenses a model to a holder, who pays the price and receives one MUNT, which burns when the term ends."""
+    ListLicences: _aio.UnaryUnaryMultiCallable[_economy_pb2.ListLicencesRequest, _economy_pb2.ListLicencesResponse]  # type: ignore[assignment]
+    """Licences of the tenant, those that last longest first; those that ran out are among them."""
+    CheckLicence: _aio.UnaryUnaryMultiCallable[_economy_pb2.CheckLicenceRequest, _economy_pb2.CheckLicenceResponse]  # type: ignore[assignment]
+    """Answers whether a holder may use a model now, and counts the steps. NOT_FOUND without a licence, FAILED_PRECONDITION when it ran out,
+    RESOURCE_EXHAUSTED when its steps of this period are used up.
+    """
 
 class EconomyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns accounts and transfers. Resources: accounts (owner and token), transfers/*."""
@@ -144,5 +220,133 @@ class EconomyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_economy_pb2.SettleLeaseResponse, _abc.Awaitable[_economy_pb2.SettleLeaseResponse]]:
         """Settles a lease for what was used; the rest returns."""
+
+    @_abc_1.abstractmethod
+    def Reserve(
+        self,
+        request: _economy_pb2.ReserveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.ReserveResponse, _abc.Awaitable[_economy_pb2.ReserveResponse]]:
+        """Sets tokens aside for another account until they are posted, voided, or the reservation's time is past. Cover is checked here, so that
+        posting cannot fail for lack of it. Refuses as Transfer does.
+        """
+
+    @_abc_1.abstractmethod
+    def PostReservation(
+        self,
+        request: _economy_pb2.PostReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.PostReservationResponse, _abc.Awaitable[_economy_pb2.PostReservationResponse]]:
+        """Carries out an own reservation, or one of any person, in full or in part; the rest returns. FAILED_PRECONDITION if it was resolved
+        before, ran out, or holds less.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidReservation(
+        self,
+        request: _economy_pb2.VoidReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.VoidReservationResponse, _abc.Awaitable[_economy_pb2.VoidReservationResponse]]:
+        """Cancels an own reservation, or one of any person: all of it returns. FAILED_PRECONDITION if it was resolved before or ran out."""
+
+    @_abc_1.abstractmethod
+    def Burn(
+        self,
+        request: _economy_pb2.BurnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.BurnResponse, _abc.Awaitable[_economy_pb2.BurnResponse]]:
+        """Takes tokens of an account out of circulation. Refuses as Transfer does."""
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _economy_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.GetStatementResponse, _abc.Awaitable[_economy_pb2.GetStatementResponse]]:
+        """One account in a period: opening, lines, closing. NOT_FOUND if the owner never had the token."""
+
+    @_abc_1.abstractmethod
+    def AuditLedger(
+        self,
+        request: _economy_pb2.AuditLedgerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.AuditLedgerResponse, _abc.Awaitable[_economy_pb2.AuditLedgerResponse]]:
+        """Computes the tenant's balances, reservations and supplies anew from the first transfer on, and says what disagrees."""
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _economy_pb2.ListPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.ListPoliciesResponse, _abc.Awaitable[_economy_pb2.ListPoliciesResponse]]:
+        """Mint policies in force: what is minted, when, by which formula."""
+
+    @_abc_1.abstractmethod
+    def ListMints(
+        self,
+        request: _economy_pb2.ListMintsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.ListMintsResponse, _abc.Awaitable[_economy_pb2.ListMintsResponse]]:
+        """Claims of proofs, newest first: waiting, minted, or refused with the reason."""
+
+    @_abc_1.abstractmethod
+    def SubmitMint(
+        self,
+        request: _economy_pb2.SubmitMintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.SubmitMintResponse, _abc.Awaitable[_economy_pb2.SubmitMintResponse]]:
+        """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+        claimed something else.
+        """
+
+    @_abc_1.abstractmethod
+    def ReserveMint(
+        self,
+        request: _economy_pb2.ReserveMintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.ReserveMintResponse, _abc.Awaitable[_economy_pb2.ReserveMintResponse]]:
+        """Sets aside the issue of a proof's savings bonus until the saving is proven or voided."""
+
+    @_abc_1.abstractmethod
+    def PostMint(
+        self,
+        request: _economy_pb2.PostMintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.PostMintResponse, _abc.Awaitable[_economy_pb2.PostMintResponse]]:
+        """Mints the bonus of the proven lower bound, at most what was reserved; a bound of 0 voids it."""
+
+    @_abc_1.abstractmethod
+    def VoidMint(
+        self,
+        request: _economy_pb2.VoidMintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.VoidMintResponse, _abc.Awaitable[_economy_pb2.VoidMintResponse]]:
+        """Gives a reserved bonus up."""
+
+    @_abc_1.abstractmethod
+    def IssueLicence(
+        self,
+        request: _economy_pb2.IssueLicenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.IssueLicenceResponse, _abc.Awaitable[_economy_pb2.IssueLicenceResponse]]:
+        """Licenses a model to a holder, who pays the price and receives one MUNT, which burns when the term ends."""
+
+    @_abc_1.abstractmethod
+    def ListLicences(
+        self,
+        request: _economy_pb2.ListLicencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.ListLicencesResponse, _abc.Awaitable[_economy_pb2.ListLicencesResponse]]:
+        """Licences of the tenant, those that last longest first; those that ran out are among them."""
+
+    @_abc_1.abstractmethod
+    def CheckLicence(
+        self,
+        request: _economy_pb2.CheckLicenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.CheckLicenceResponse, _abc.Awaitable[_economy_pb2.CheckLicenceResponse]]:
+        """Answers whether a holder may use a model now, and counts the steps. NOT_FOUND without a licence, FAILED_PRECONDITION when it ran out,
+        RESOURCE_EXHAUSTED when its steps of this period are used up.
+        """
 
 def add_EconomyServiceServicer_to_server(servicer: EconomyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,275 @@
+"""A service's state in PostgreSQL: the twin of `Store`, for the distributed profile, with the same methods and the same promises.
+
+One schema and, as the server is set up, one role for each service. One session writes: it holds an advisory lock of the schema for as long
+as it lives, and every transaction first reads, and locks, the epoch that this session wrote when it began. Whoever takes over writes a new
+epoch, so that a writer which was thought dead can commit nothing any more.
+"""
+
+import asyncio
+import contextvars
+import queue
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar, cast
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from eil_mesh.clock import Clock
+from eil_mesh.errors import FailedPrecondition, Unavailable
+from eil_mesh.journal import Journal
+from eil_mesh.pipeline import Session
+from eil_mesh.store import QUEUE, Store, Tx
+
+T = TypeVar("T")
+log = structlog.get_logger("eil.postgres")
+CONNECT_S: Final = 5
+"""Time that connecting may take [s]."""
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""What a schema may be called; it goes into statements by name."""
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS writer (one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one), epoch BIGINT NOT NULL);
+INSERT INTO writer (epoch) VALUES (0) ON CONFLICT DO NOTHING;
+CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation'; END $$;
+
+CREATE TABLE IF NOT EXISTS journal (
+  "offset" BIGINT PRIMARY KEY,
+  time_us BIGINT NOT NULL,
+  tenant TEXT COLLATE "C" NOT NULL,
+  topic TEXT COLLATE "C" NOT NULL,
+  key TEXT COLLATE "C" NOT NULL,
+  payload BYTEA,
+  salt BYTEA NOT NULL,
+  digest BYTEA NOT NULL,
+  hash BYTEA NOT NULL
+);
+CREATE OR REPLACE TRIGGER journal_stands BEFORE DELETE OR TRUNCATE ON journal
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse('the journal is append-only');
+CREATE OR REPLACE TRIGGER journal_holds BEFORE UPDATE OF "offset", time_us, tenant, topic, key, digest, hash ON journal
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse('the journal is append-only');
+
+CREATE TABLE IF NOT EXISTS requests (
+  tenant TEXT COLLATE "C" NOT NULL,
+  method TEXT COLLATE "C" NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  digest BYTEA NOT NULL,
+  response BYTEA NOT NULL,
+  created_us BIGINT NOT NULL,
+  PRIMARY KEY (tenant, method, id)
+);
+CREATE INDEX IF NOT EXISTS requests_by_age ON requests (created_us);
+CREATE TABLE IF NOT EXISTS followed (service TEXT PRIMARY KEY, "offset" BIGINT NOT NULL);
+"""
+"""What every service keeps: who writes, the journal, request ids, offsets of followed journals."""
+
+
+class _Redo(Exception):
+    """A batch cannot go on: one of its writes raised, for its cause, after it had changed something."""
+
+
+_Result = tuple[Any, Any, BaseException | None]
+
+
+class PostgresStore(Store):
+    """A store in one schema of a PostgreSQL database (14 or newer). One session at a time writes.
+
+    Args:
+        url: where the server is; passwords belong into a password file (`?passfile=…`), since settings are printed.
+        name: the schema; it is made if the role may and it does not exist.
+        schema: statements, in PostgreSQL's dialect, that make the service's tables if they do not exist.
+        clock: stamps transactions and journal entries.
+        durable: True waits for the server's disk at each commit; False may lose the last second to power loss.
+
+    Raises:
+        FailedPrecondition: another session writes there, or the server cannot be reached.
+    """
+
+    def __init__(self, url: str, name: str, schema: str, clock: Clock, *, durable: bool = True) -> None:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a schema: use a-z, 0-9 and _, a letter first")
+        self._url, self._name, self._schema, self._clock, self._durable = url, name, schema, clock, durable
+        self._queue = queue.Queue(QUEUE)
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read")
+        self._local = threading.local()
+        self._sessions: list[Session] = []
+        self._watchers = set()
+        self._opened = queue.Queue(1)
+        self._closed, self.released = False, False
+        self._epoch = 0
+        self._writer = threading.Thread(target=self._run, name="store-write", daemon=True)
+        self._writer.start()
+        if error := self._opened.get():
+            self._readers.shutdown()
+            raise error
+
+    async def read(self, work: Callable[[Any], T]) -> T:
+        """Run `work` on one snapshot, read-only, beside the writer.
+
+        Raises:
+            Unavailable: the server cannot be reached.
+        """
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        return await loop.run_in_executor(self._readers, lambda: context.run(self._snapshot, work))
+
+    def close(self) -> None:
+        """Finish what waits, then close the sessions; the next writer may begin."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._writer.join()
+            self._readers.shutdown()
+            for session in self._sessions:
+                session.close()
+
+    def _snapshot(self, work: Callable[[Any], T]) -> T:
+        try:
+            session = self._reader()
+            session.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                value = work(session)
+                session.end("COMMIT")
+                return value
+            except BaseException:
+                session.undo()
+                raise
+        except psycopg.OperationalError as error:
+            raise _unreachable(error) from error
+
+    def _reader(self) -> Any:
+        session: Session | None = getattr(self._local, "session", None)
+        if session is None or session.closed:
+            session = self._local.session = Session(self._connect())
+            self._sessions.append(session)
+        return session
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        commit = "on" if self._durable else "off"
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            prepare_threshold=None,
+            cursor_factory=psycopg.RawCursor,
+            connect_timeout=CONNECT_S,
+            application_name=f"eil-{self._name}",
+            options=f"-c search_path={self._name} -c synchronous_commit={commit}",
+        )
+
+    def _open(self) -> tuple[Session, Journal]:
+        """A session that alone may write, and the journal as it stands.
+
+        Raises:
+            FailedPrecondition: another session writes there.
+            psycopg.Error: the server cannot be reached, or it refuses.
+        """
+        raw = self._connect()
+        try:
+            row = raw.execute("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", (f"eil/{self._name}",)).fetchone()
+            if not (row and row[0]):
+                raise FailedPrecondition(
+                    f"schema {self._name!r} is in use by another process, and two writers would break its journal; stop that "
+                    "process, or give this one another database",
+                    reason="STATE_IN_USE",
+                )
+            if not raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (self._name,)).fetchone():
+                raw.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self._name)))
+            with raw.transaction():
+                raw.execute((SCHEMA + self._schema).encode())
+                taken = raw.execute("UPDATE writer SET epoch = epoch + 1 RETURNING epoch").fetchone()
+            assert taken is not None, "the statements before put this row there"
+            self._epoch = taken[0]
+            session = Session(raw)
+            session.begin()
+            journal = Journal(cast(Any, session))
+            session.end("COMMIT")
+            return session, journal
+        except BaseException:
+            raw.close()
+            raise
+
+    def _run(self) -> None:
+        try:
+            session, journal = self._open()
+        except FailedPrecondition as error:
+            self._opened.put(error)
+            return
+        except psycopg.Error as error:
+            refused = FailedPrecondition(f"the state's database refuses: {error}; see the setting database_url")
+            self._opened.put(refused)
+            return
+        self._opened.put(None)
+        while batch := self._take():
+            if session.closed:
+                try:
+                    session, journal = self._open()
+                except (psycopg.Error, FailedPrecondition) as error:
+                    log.error("state not reachable", schema=self._name, exc_info=error)
+                    self._answer([(write, None, _unreachable(error)) for write in batch], wrote=False)
+                    continue
+            self._commit(cast(Any, session), journal, batch)
+        session.close()
+
+    def _commit(self, conn: Any, journal: Journal, batch: Sequence[Any]) -> None:
+        """All in one transaction; if that fails each by itself, without what was remembered."""
+        if not self._attempt(conn, journal, batch, careful=False):
+            for write in batch:
+                self._attempt(conn, journal, [write], careful=True)
+
+    def _attempt(self, conn: Any, journal: Journal, batch: Sequence[Any], *, careful: bool) -> bool:
+        """Whether the batch was answered. What was attempted carefully, or on a connection that is lost, is answered anyhow."""
+        before, conn.careful = journal.head, careful
+        try:
+            results = self._transaction(conn, journal, batch)
+        except Exception as error:  # whatever it was, this thread serves on
+            conn.undo()
+            journal.head = before
+            if not careful and not conn.closed:
+                return False
+            failure = _failure(error)
+            results = [(write, None, failure) for write in batch]
+        self._answer(results, wrote=journal.head != before)
+        return True
+
+    def _transaction(self, conn: Any, journal: Journal, batch: Sequence[Any]) -> list[_Result]:
+        """The batch in one transaction, which stands when this returns. Raises _Redo, psycopg.Error."""
+        conn.begin()
+        fence = conn.execute("SELECT 1 FROM writer WHERE epoch = ? FOR SHARE", (self._epoch,))
+        results = [self._perform(conn, journal, write) for write in batch]
+        if fence.fetchone() is None:
+            conn.close()
+            raise psycopg.OperationalError("another writer took over")
+        done = conn.end("COMMIT")
+        if done != "COMMIT":
+            raise psycopg.OperationalError(f"the transaction ended with {done}")
+        return results
+
+    def _perform(self, conn: Any, journal: Journal, write: Any) -> _Result:
+        """One write: its value, or its error if it had changed nothing yet. Raises _Redo if it had, psycopg.Error."""
+        conn.wrote = False
+        try:
+            return write, write.context.run(write.work, Tx(conn, journal, self._clock.now_us())), None
+        except psycopg.Error:
+            raise
+        except BaseException as error:  # the caller gets it: this thread serves everybody else on
+            if conn.wrote:
+                raise _Redo from error
+            return write, None, error
+
+
+def _failure(error: Exception) -> BaseException:
+    """What the caller of a write that was tried by itself is told."""
+    if isinstance(error, _Redo) and error.__cause__ is not None:
+        return error.__cause__
+    log.error("commit failed", exc_info=error)
+    return _unreachable(error) if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else error
+
+
+def _unreachable(error: BaseException) -> Unavailable:
+    return Unavailable(
+        f"the state could not be written or read ({type(error).__name__}); send it again with the same id, so that it counts once",
+        reason="STORE_FAILED",
+    )
