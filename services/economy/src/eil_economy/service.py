@@ -207,7 +207,8 @@ class EconomyService(economy_pb2_grpc.EconomyServiceServicer):
 
         def submit(tx: Tx) -> tuple[minter.Claim, bool]:
             proof_id, evidence = request.proof_id, request.evidence
-            return minter.submit(tx.conn, tenant, proof_id, policy, request.owner, evidence, inputs, tx.now_us)
+            found = minter.submit(tx.conn, tenant, proof_id, policy, request.owner, evidence, inputs, tx.now_us)
+            return minter.decided(tx.conn, found[0], tx.now_us), found[1]
 
         claim, replayed = await book(self._store, submit)
         return economy_pb2.SubmitMintResponse(mint=messages.claim(claim), replayed=replayed)

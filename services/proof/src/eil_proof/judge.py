@@ -13,7 +13,7 @@ from eil_mesh.reward import MICRO
 from eil_mesh.store import Store, Tx
 
 from eil_proof import verdicts
-from eil_proof.domain.minting import Claim, Reward, reward
+from eil_proof.domain.minting import CONFIDENCE_DIGITS, Claim, Reward, reward
 from eil_proof.domain.tri_check import MIN_COVERAGE, Measured, State, Verdict, contradicts, tri_check
 from eil_proof.minter import Minter
 
@@ -127,7 +127,8 @@ class Judge:
                 return known, True
             if rewarded is not None:
                 earned = rewarded(tx)
-                verdict.minted_u, response.pft_minted = earned.amount_u, earned.amount_u / MICRO
+                verdict.earned_u, verdict.minted_u = earned.earned_u, earned.amount_u
+                response.pft_minted = earned.amount_u / MICRO
                 verdict.winkler, verdict.winkler_baseline = earned.winkler, earned.winkler_baseline
                 response.reason = f"{response.reason}; {earned.reason}" if response.valid else earned.reason
             verdict.time.CopyFrom(from_us(tx.now_us))
@@ -135,10 +136,9 @@ class Judge:
             return verdict, False
 
         given, stood = await self._store.write(give)
-        if not stood and given.minted_u:
-            owed = verdicts.Owed(tenant, response.prediction_id, decision.asked_by, given.minted_u)
-            if not await self._minter.book(owed):
-                given.response.reason += "; the ledger cannot be reached now and books it as soon as it can"
+        owed = verdicts.Owed(tenant, decision.asked_by, given)
+        if not stood and given.minted_u and (why := await self._minter.book(owed)):
+            given.response.reason += f"; {why}"
         given.response.already_proven = stood
         return given
 
@@ -198,7 +198,7 @@ def _verdict(decision: decision_pb2.Decision, evidence: str, settled_by_mesh: bo
 def _fill(response: proof_pb2.ProveResponse, checked: Verdict, measured: State) -> None:
     response.valid = checked.valid
     response.energy_error, response.entropy_error = checked.energy_error_percent, checked.entropy_error_percent
-    response.confidence_score = round(checked.confidence, 4)
+    response.confidence_score = round(checked.confidence, CONFIDENCE_DIGITS)
     response.measured_energy, response.measured_entropy = measured.energy_j, measured.entropy_j_per_k
     response.reason = checked.reason
     response.checks.CopyFrom(

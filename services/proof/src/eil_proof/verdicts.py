@@ -65,9 +65,9 @@ class Owed:
     """A reward that the ledger has not booked yet."""
 
     tenant: str
-    prediction_id: str
     owner: str
-    amount_u: int
+    verdict: proof_pb2.Verdict
+    """As it stands in the store."""
 
 
 def find(conn: sqlite3.Connection, tenant: str, prediction_id: str) -> proof_pb2.Verdict | None:
@@ -119,20 +119,18 @@ def give(tx: Tx, tenant: str, owner: str, verdict: proof_pb2.Verdict) -> None:
 
 def owed(conn: sqlite3.Connection, limit: int = 100) -> list[Owed]:
     """Rewards that the ledger has not booked yet, oldest first."""
-    rows = conn.execute(
-        "SELECT tenant, prediction_id, owner, minted_u FROM verdicts WHERE booked = 0 ORDER BY seq LIMIT ?", (limit,)
-    )
-    return [Owed(*row) for row in rows]
+    rows = conn.execute("SELECT tenant, owner, body FROM verdicts WHERE booked = 0 ORDER BY seq LIMIT ?", (limit,))
+    return [Owed(row[0], row[1], proof_pb2.Verdict.FromString(row[2])) for row in rows]
 
 
-def booked(tx: Tx, reward: Owed) -> None:
-    """Note that the ledger has booked a reward."""
+def booked(tx: Tx, reward: Owed, amount_u: int) -> None:
+    """Note that the ledger has decided on a reward, and what it minted."""
     changed = tx.conn.execute(
         "UPDATE verdicts SET booked = 1 WHERE tenant = ? AND prediction_id = ? AND booked = 0",
-        (reward.tenant, reward.prediction_id),
+        (reward.tenant, reward.verdict.response.prediction_id),
     )
     if changed.rowcount:
-        metrics.PFT_MINTED.inc(reward.amount_u / MICRO)
+        metrics.PFT_MINTED.inc(amount_u / MICRO)
 
 
 def newest(

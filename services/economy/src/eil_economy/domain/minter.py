@@ -110,6 +110,11 @@ def validate(conn: Database, now_us: int, limit: int) -> tuple[Claim, ...]:
     return tuple(_decide(conn, Claim(*row), now_us) for row in rows)
 
 
+def decided(conn: Database, claim: Claim, now_us: int) -> Claim:
+    """The claim, decided now if it waits: nobody before it in the queue has a say in it."""
+    return _decide(conn, claim, now_us) if claim.state == "pending" else claim
+
+
 def find_claim(conn: Database, tenant: str, proof_id: str, policy: str) -> Claim | None:
     """The claim of a proof under a policy, if it was submitted."""
     row = conn.execute(

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from eil_mesh.reward import reward_u, skill, winkler
+from eil_mesh.reward import MICRO, reward_u, skill, winkler
 
 from eil_proof.domain.tri_check import Verdict
 
+CONFIDENCE_DIGITS = 4
+"""That a confidence is answered with, and multiplies by."""
 DEMO_TENANT = "demo"
 """The only tenant in which simulated sources mint."""
 MAX_DELAY_S = 60.0
@@ -33,16 +35,22 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What is minted, 10⁻⁶ PFT, and why."""
+    """What is minted, 10⁻⁶ PFT, and why: what was earned, times the confidence."""
 
-    amount_u: int
+    earned_u: int
+    confidence_ppm: int
     reason: str
     winkler: float
     winkler_baseline: float
 
+    @property
+    def amount_u(self) -> int:
+        """Minted by the ledger's policy `proof_reward`, rounded down."""
+        return self.earned_u * self.confidence_ppm // MICRO
+
 
 def reward(verdict: Verdict, claim: Claim) -> Reward:
-    """The reward of a verdict: ∝ max(0, 1 − Winkler score / persistence's), weighted by the checks that were decided."""
+    """The reward of a verdict: ∝ max(0, 1 − Winkler score / persistence's), by the checks that were decided, times the confidence."""
     score = winkler(*claim.interval, claim.measured_energy_j)
     baseline = winkler(*claim.baseline, claim.measured_energy_j)
     refused = _refusal(verdict, claim)
@@ -50,12 +58,12 @@ def reward(verdict: Verdict, claim: Claim) -> Reward:
     if not refused and share == 0:
         refused = "it was no better than persistence"
     if refused:
-        return Reward(0, f"nothing is minted: {refused}", score, baseline)
-    earned_u = reward_u(share, verdict.decided)
-    amount_u = min(earned_u, claim.cap_left_u)
-    capped = ", cut by the source's daily cap" if amount_u < earned_u else ""
-    text = f"{share:.0%} better than persistence; decided: {', '.join(sorted(verdict.decided))}{capped}"
-    return Reward(amount_u, text, score, baseline)
+        return Reward(0, MICRO, f"nothing is minted: {refused}", score, baseline)
+    full_u = reward_u(share, verdict.decided)
+    earned_u, confidence = min(full_u, claim.cap_left_u), round(verdict.confidence, CONFIDENCE_DIGITS)
+    capped = ", cut by the source's daily cap" if earned_u < full_u else ""
+    text = f"{share:.0%} better than persistence; decided: {', '.join(sorted(verdict.decided))}; confidence {confidence:g}{capped}"
+    return Reward(earned_u, round(confidence * MICRO), text, score, baseline)
 
 
 def _refusal(verdict: Verdict, claim: Claim) -> str:

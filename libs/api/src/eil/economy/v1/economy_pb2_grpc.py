@@ -272,7 +272,7 @@ class EconomyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SubmitMint(self, request, context):
-        """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+        """Queues a claim under a policy and validates it at once, or as soon as it can. The same claim again changes nothing. ALREADY_EXISTS if the proof
         claimed something else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

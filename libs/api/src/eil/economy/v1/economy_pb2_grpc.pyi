@@ -72,7 +72,7 @@ class EconomyServiceStub:
     ListMints: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ListMintsRequest, _economy_pb2.ListMintsResponse]
     """Claims of proofs, newest first: waiting, minted, or refused with the reason."""
     SubmitMint: _grpc.UnaryUnaryMultiCallable[_economy_pb2.SubmitMintRequest, _economy_pb2.SubmitMintResponse]
-    """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+    """Queues a claim under a policy and validates it at once, or as soon as it can. The same claim again changes nothing. ALREADY_EXISTS if the proof
     claimed something else.
     """
     ReserveMint: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ReserveMintRequest, _economy_pb2.ReserveMintResponse]
@@ -134,7 +134,7 @@ class EconomyServiceAsyncStub(EconomyServiceStub):
     ListMints: _aio.UnaryUnaryMultiCallable[_economy_pb2.ListMintsRequest, _economy_pb2.ListMintsResponse]  # type: ignore[assignment]
     """Claims of proofs, newest first: waiting, minted, or refused with the reason."""
     SubmitMint: _aio.UnaryUnaryMultiCallable[_economy_pb2.SubmitMintRequest, _economy_pb2.SubmitMintResponse]  # type: ignore[assignment]
-    """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+    """Queues a claim under a policy and validates it at once, or as soon as it can. The same claim again changes nothing. ALREADY_EXISTS if the proof
     claimed something else.
     """
     ReserveMint: _aio.UnaryUnaryMultiCallable[_economy_pb2.ReserveMintRequest, _economy_pb2.ReserveMintResponse]  # type: ignore[assignment]
@@ -295,7 +295,7 @@ class EconomyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _economy_pb2.SubmitMintRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_economy_pb2.SubmitMintResponse, _abc.Awaitable[_economy_pb2.SubmitMintResponse]]:
-        """Queues a claim under a policy; it waits until the minter validates it. The same claim again changes nothing. ALREADY_EXISTS if the proof
+        """Queues a claim under a policy and validates it at once, or as soon as it can. The same claim again changes nothing. ALREADY_EXISTS if the proof
         claimed something else.
         """
 
