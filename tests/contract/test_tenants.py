@@ -64,6 +64,16 @@ class World:
         servers = {"name": "alpha_servers", "kind": "servers", "low": 1, "high": 10}
         door.call("PUT", "/v1/levers/alpha-plant", {"levers": [servers]})
         to_approve = plant.act()
+        minute_ago = {"baseline_start": stamp(plant.now_s - 120), "baseline_end": stamp(plant.now_s)}
+        what = {
+            "source": "alpha-plant",
+            "boundary": "a rack",
+            "ipmvp_option": "B",
+            "method": "regression",
+            "model": "mean",
+        }
+        length = {"interval_s": 10, "reporting_intervals": 1000}  # too long to decide: it stands still
+        begun = door.call("POST", "/v1/verifications", {**what, **minute_ago, **length})["verification"]
         history = [{"name": "load", "values": [1.0, 2.0, 3.0]}]
         door.call("POST", "/v1/nvp/predict", {"history": history})  # draws the first lease: the starting grant appears
         grant = {"debit_owner": "@treasury", "credit_owner": "alpha-owner", "token": "CEU", "amount_u": 5_000_000}
@@ -86,6 +96,11 @@ class World:
             "pair": "CEU-PFT",
             "goal": "minimize_energy",
             "mode": "auto",
+            "verification_id": begun["verification_id"],
+            "boundary": "a room",
+            "ipmvp_option": "B",
+            "reason": "beta says so",
+            "evidence": "none",
             "kind": "simulated",
             "name": "power_draw",
             "domain": "heat",
@@ -101,6 +116,8 @@ class World:
             served["digest"],
             proven["prediction_id"],
             unproven["prediction_id"],
+            begun["verification_id"],
+            begun["commitment_digest"],
         }
         self.predicted = unproven["predicted_state"]
         roots = Path(mesh.endpoint.ca).read_bytes()
@@ -115,6 +132,10 @@ class World:
             request.prediction_id = self.approvable
         if path.endswith("/SetLevers"):
             del request.levers[:]
+        if path.endswith("/BeginVerification"):
+            request.method, request.model = "regression", "mean"
+            for field in ("pairs", "block_intervals", "washout_intervals"):
+                request.ClearField(field)
         return request
 
     def _filled(self, kind: Any) -> Any:
@@ -151,10 +172,10 @@ class World:
         elif field.type == FieldDescriptor.TYPE_DOUBLE:
             setattr(message, name, {"horizon_s": 60.0, "level": 0.5, "avg_utilization": 0.4}.get(name, 0.5))
         elif field.type != FieldDescriptor.TYPE_STRING:
-            setattr(message, name, {"side": 4, "mode": 1, "page_size": 50}.get(name, 1))
+            setattr(message, name, {"side": 4, "mode": 1, "page_size": 50, "interval_s": 3600}.get(name, 1))
 
     def _moment_us(self, name: str) -> int:
-        return self.now_us - 3600 * 10**6 if name == "start" else self.now_us
+        return self.now_us - 3600 * 10**6 if name in ("start", "baseline_start") else self.now_us
 
     def call(self, tenant: str, path: str, request: Any) -> tuple[grpc.StatusCode, list[Any]]:
         """Status and responses; a stream is listened to for a moment."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer
-from eil_cli import audit_command, levers, lifecycle, loop, tokens
+from eil_cli import audit_command, levers, lifecycle, loop, tokens, verification
 from eil_cli.board import AlreadyRunning, sole_supervisor
 from eil_cli.endpoint import Endpoint
 from eil_cli.lifecycle import _duration
@@ -51,7 +51,8 @@ VERDICT = {
 @pytest.fixture(scope="module")
 def app() -> typer.Typer:
     app = typer.Typer()
-    for register in (lifecycle.register, tokens.register, loop.register, levers.register, audit_command.register):
+    modules = (lifecycle, tokens, loop, levers, verification, audit_command)
+    for register in (module.register for module in modules):
         register(app)
     return app
 

@@ -220,3 +220,27 @@ async def test_state_survives_a_restart(tmp_path, clock):
     status = verdicts[-1]
     assert status.energy_state.covered_s == pytest.approx(60.0), "the window spans the restart"
     assert status.regime_prediction.regime_id == verdicts[0].regime_prediction.regime_id
+
+
+async def test_intervals_add_up_to_the_window_and_name_what_is_missing(regime, clock):
+    for t in range(-120, 1, 10):
+        await regime.sense(t, power_draw=500.0 + t, request_rate=200.0 + t)
+    request = regime_pb2.MeasureIntervalsRequest(
+        source="plant", interval_s=30, intervals=5, channels=["request_rate", "absent"]
+    )
+    request.start.CopyFrom(from_us(NOW_US - 120 * MICROSECONDS))
+    answer = await regime.stub.MeasureIntervals(request, metadata=regime.auth())
+    assert list(answer.covered_s) == pytest.approx([30, 30, 30, 30, 0])
+    assert sum(answer.energy[:4]) == pytest.approx((await regime.measure(-120, 0)).energy)
+    assert math.isnan(answer.energy[4]), "what is unknown is not zero"
+    means = {column.name: list(column.values) for column in answer.columns}
+    assert means["request_rate"][:4] == [100.0, 130.0, 160.0, 190.0]
+    assert all(math.isnan(value) for value in [means["request_rate"][4], *means["absent"]])
+    assert (answer.kind, answer.power_method, answer.settled) == ("unenrolled", "REPORTED", False)
+    request.received_after.CopyFrom(from_us(clock.now_us()))
+    assert not any((await regime.stub.MeasureIntervals(request, metadata=regime.auth())).covered_s)
+    request.interval_s, request.intervals = 86_400, 32
+    assert await refused(regime.stub.MeasureIntervals(request, metadata=regime.auth())) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_ARGUMENT",
+    )

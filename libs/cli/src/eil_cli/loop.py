@@ -194,7 +194,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Close the loop")(sense)
     app.command(rich_help_panel="Close the loop")(act)
-    app.command(rich_help_panel="Close the loop")(proof)
 
 
 def now() -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eil_cli import audit_command, levers, lifecycle, loop, tokens
+from eil_cli import audit_command, levers, lifecycle, loop, tokens, verification
 from eil_cli.bench.commands import register as register_bench
 from eil_cli.feeds.commands import register as register_feeds
 from eil_cli.nvp.commands import register as register_nvp
@@ -67,6 +67,7 @@ def build() -> typer.Typer:
         tokens.register,
         loop.register,
         levers.register,
+        verification.register,
         audit_command.register,
         register_feeds,
         register_watch,

@@ -43,6 +43,7 @@ EMISSIONS = Counter(
 WEBHOOK_DELIVERIES = Counter("eil_webhook_deliveries_total", "Actions for the webhook, by outcome.", ["outcome"])
 PROOFS = Counter("eil_proofs_total", "Verdicts given, by outcome.", ["outcome"])
 PROOF_VALIDATION_RATE = Gauge("eil_proof_validation_rate", "Share of measured verdicts that are valid.")
+VERIFICATIONS = Counter("eil_verifications_total", "Verifications of savings, by the state they came to.", ["state"])
 PFT_MINTED = Counter("eil_pft_minted", "PFT minted by proofs.")
 LEDGER_ENTRIES = Counter("eil_ledger_entries_total", "Ledger entries written, by kind.", ["kind"])
 INFERENCE_STEPS = Counter("eil_inference_steps_total", "Inference steps metered.", ["service"])

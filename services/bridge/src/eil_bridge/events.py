@@ -32,6 +32,7 @@ TOPICS: Mapping[str, Topic] = {
     "eil.act.actions": Topic("decision", "Decision"),
     "eil.act.controls": Topic("decision", "Control"),
     "eil.proof.verdicts": Topic("proof", "Verdict"),
+    "eil.proof.verifications": Topic("proof", "Verification"),
     "eil.economy.entries": Topic("economy", "TransferRecord"),
 }
 """Every topic of the mesh."""

@@ -4,32 +4,41 @@ from eil.decision.v1 import decision_pb2_grpc
 from eil.economy.v1 import economy_pb2_grpc
 from eil.proof.v1 import proof_pb2_grpc
 from eil.regime.v1 import regime_pb2_grpc
+from eil_mesh.anchor import signing_key
 from eil_mesh.event_log import follow
 from eil_mesh.server import Mesh, serve
 
+from eil_proof.bonus import NoBonus
 from eil_proof.judge import Judge
 from eil_proof.minter import Minter
 from eil_proof.service import ProofService
 from eil_proof.settings import ProofSettings
 from eil_proof.settlement import Settlement, note_prediction
 from eil_proof.verdicts import ACTIONS_TOPIC, SCHEMA
+from eil_proof.verifications import SCHEMA as VERIFICATIONS_SCHEMA
+from eil_proof.verifier import Verifier
 
 
 async def build(mesh: Mesh[ProofSettings]) -> None:
     settings, peers = mesh.settings, mesh.peers
-    store = mesh.store(SCHEMA)
+    store = mesh.store(SCHEMA + VERIFICATIONS_SCHEMA)
     minter = Minter(store, peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy"))
+    regime = peers.stub(regime_pb2_grpc.RegimeServiceStub, "regime")
     judge = Judge(
         store,
-        peers.stub(regime_pb2_grpc.RegimeServiceStub, "regime"),
+        regime,
         peers.stub(decision_pb2_grpc.DecisionServiceStub, "decision"),
         minter,
         settings.daily_cap_u,
     )
     settlement = Settlement(store, judge, minter, settings.settle_every_s)
-    mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, ProofService(store, judge))
+    verifier = Verifier(store, regime, NoBonus(), mesh.clock, settings.verify_every_s)
+    key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
+    service = ProofService(store, judge, verifier, key)
+    mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, service)
     mesh.background(lambda: follow(peers, store, "proof", "decision", [ACTIONS_TOPIC], note_prediction))
     mesh.background(settlement.run)
+    mesh.background(verifier.run)
 
 
 def main() -> None:

@@ -15,3 +15,5 @@ class ProofSettings(MeshSettings):
     """What one source may earn in 24 hours, 10⁻⁶ PFT."""
     settle_every_s: float = 5.0
     """Seconds between rounds of looks at the sources whose predictions nobody proved; a round takes 0.05 s for each of them."""
+    verify_every_s: float = 60.0
+    """Seconds between looks at verifications whose reporting period may be over."""

@@ -16,6 +16,7 @@ from eil_mesh.store import Store, Tx
 from eil_regime import batch, samples, sources
 from eil_regime.domain.measurement import DEFAULT_U, MEASURED, measure
 from eil_regime.ingest import Ingest, Outcome
+from eil_regime.intervals import measured_intervals
 from eil_regime.refusals import Refusal
 
 MAX_WINDOW_S = 31 * 86400.0
@@ -112,6 +113,27 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         source = await self._source(caller().tenant, request.source)
         response = await self._store.read(lambda conn: self._measured(conn, source, start_us, end_us, after_us))
         self._observe(response.checks)
+        return response
+
+    async def MeasureIntervals(
+        self, request: regime_pb2.MeasureIntervalsRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.MeasureIntervalsResponse:
+        if request.interval_s * request.intervals > MAX_WINDOW_S:
+            raise InvalidArgument(
+                f"the intervals last more than {MAX_WINDOW_S / 86400:.0f} days together; ask for them in parts",
+                violations={"intervals": f"must last at most {MAX_WINDOW_S / 86400:.0f} days together"},
+            )
+        start_us, interval_us = to_us(request.start), request.interval_s * MICROSECONDS
+        after_us = to_us(request.received_after) if request.HasField("received_after") else 0
+        source = await self._source(caller().tenant, request.source)
+        response = await self._store.read(
+            lambda conn: measured_intervals(
+                conn, source, start_us, interval_us, request.intervals, request.channels, after_us
+            )
+        )
+        clock_us = source.clock_us or 0
+        response.clock.CopyFrom(from_us(clock_us))
+        response.settled = clock_us >= start_us + interval_us * request.intervals + self._lateness_us
         return response
 
     async def GetHistory(

@@ -24,6 +24,8 @@ class BenchOptions:
     quick: bool
     sources: int
     seconds: float
+    seeds: int
+    claims: int
     postgres: str = ""
     operations: int | None = None
 
@@ -56,6 +58,12 @@ def _nvp(options: BenchOptions) -> "Report":
     return bench_nvp(options.data, quick=options.quick)
 
 
+def _proof(options: BenchOptions) -> "Report":
+    from eil_cli.bench.proof import bench_proof
+
+    return bench_proof(options.state, seeds=options.seeds, claims=options.claims)
+
+
 def _decision(options: BenchOptions) -> "Report":
     from eil_cli.bench.decision import Load, bench_decision
 
@@ -86,6 +94,7 @@ BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "regime": _regime,
     "plants": _plants,
     "nvp": _nvp,
+    "proof": _proof,
     "decision": _decision,
     "economy": _economy,
 }
@@ -122,6 +131,7 @@ def bench(
             "economy: fewer operations and swaps, a shorter measurement.",
         ),
     ] = False,
+    seeds: Annotated[int, typer.Option(min=10, help="proof: simulated meters of each kind.")] = 2000,
     first_proof_s: Annotated[
         float | None,
         typer.Option(min=0.0, help="loop: seconds from clean clone to first proven action, measured elsewhere."),
@@ -131,20 +141,21 @@ def bench(
         typer.Option(
             "--state",
             metavar="DIR",
-            help="loop, decision: measure the mesh that runs there.",
+            help="loop, decision, proof: measure the mesh that runs there.",
             show_default="an own one",
         ),
     ] = None,
     sources: Annotated[int, typer.Option(min=2, help="decision: sources that decide every 10 s.")] = 1000,
     seconds: Annotated[float, typer.Option(min=1.0, help="decision: how long their load is measured [s].")] = 40.0,
+    claims: Annotated[int, typer.Option(min=100, help="proof: claims through the door.")] = 10_000,
     postgres: Postgres = "",
     operations: Operations = None,
 ) -> None:
     """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed.
 
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
-    nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. economy: the ledger on either
-    database, simulated, and the market's pools.
+    nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. proof: claims true and false, savings
+    that are known, altered records. economy: the ledger on either database, simulated, and the market's pools.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer
@@ -154,7 +165,9 @@ def bench(
             raise Failure(f"there is no benchmark {name!r}; there are: {', '.join(BENCHES)}", exit_code=2)
         folder = state.absolute() if state else None
         report = BENCHES[name](
-            BenchOptions(data, folder, first_proof_s, plots, quick, sources, seconds, postgres, operations)
+            BenchOptions(
+                data, folder, first_proof_s, plots, quick, sources, seconds, seeds, claims, postgres, operations
+            )
         )
         if json_file:
             write(report, json_file)

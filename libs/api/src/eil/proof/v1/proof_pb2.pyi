@@ -149,3 +149,249 @@ class GetRecordResponse(_message.Message):
     minted_u: int
     valid_savings_j: float
     def __init__(self, measured: _Optional[int] = ..., valid: _Optional[int] = ..., minted_u: _Optional[int] = ..., valid_savings_j: _Optional[float] = ...) -> None: ...
+
+class BeginVerificationRequest(_message.Message):
+    __slots__ = ("source", "boundary", "ipmvp_option", "method", "model", "driver", "interval_s", "baseline_start", "baseline_end", "reporting_start", "reporting_intervals", "pairs", "block_intervals", "washout_intervals", "request_id")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    BOUNDARY_FIELD_NUMBER: _ClassVar[int]
+    IPMVP_OPTION_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_S_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_START_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_END_FIELD_NUMBER: _ClassVar[int]
+    REPORTING_START_FIELD_NUMBER: _ClassVar[int]
+    REPORTING_INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    WASHOUT_INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    boundary: str
+    ipmvp_option: str
+    method: str
+    model: str
+    driver: str
+    interval_s: int
+    baseline_start: _timestamp_pb2.Timestamp
+    baseline_end: _timestamp_pb2.Timestamp
+    reporting_start: _timestamp_pb2.Timestamp
+    reporting_intervals: int
+    pairs: int
+    block_intervals: int
+    washout_intervals: int
+    request_id: str
+    def __init__(self, source: _Optional[str] = ..., boundary: _Optional[str] = ..., ipmvp_option: _Optional[str] = ..., method: _Optional[str] = ..., model: _Optional[str] = ..., driver: _Optional[str] = ..., interval_s: _Optional[int] = ..., baseline_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reporting_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reporting_intervals: _Optional[int] = ..., pairs: _Optional[int] = ..., block_intervals: _Optional[int] = ..., washout_intervals: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class BeginVerificationResponse(_message.Message):
+    __slots__ = ("verification",)
+    VERIFICATION_FIELD_NUMBER: _ClassVar[int]
+    verification: Verification
+    def __init__(self, verification: _Optional[_Union[Verification, _Mapping]] = ...) -> None: ...
+
+class Verification(_message.Message):
+    __slots__ = ("verification_id", "source", "boundary", "ipmvp_option", "method", "model", "driver", "interval_s", "baseline_start", "baseline_end", "reporting_start", "reporting_end", "state", "reason", "frozen", "commitment_digest", "baseline", "on_first", "saving", "evaluated", "record_digest", "disputes", "undisputed_state", "asked_by")
+    VERIFICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    BOUNDARY_FIELD_NUMBER: _ClassVar[int]
+    IPMVP_OPTION_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_S_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_START_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_END_FIELD_NUMBER: _ClassVar[int]
+    REPORTING_START_FIELD_NUMBER: _ClassVar[int]
+    REPORTING_END_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    COMMITMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    ON_FIRST_FIELD_NUMBER: _ClassVar[int]
+    SAVING_FIELD_NUMBER: _ClassVar[int]
+    EVALUATED_FIELD_NUMBER: _ClassVar[int]
+    RECORD_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DISPUTES_FIELD_NUMBER: _ClassVar[int]
+    UNDISPUTED_STATE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    verification_id: str
+    source: str
+    boundary: str
+    ipmvp_option: str
+    method: str
+    model: str
+    driver: str
+    interval_s: int
+    baseline_start: _timestamp_pb2.Timestamp
+    baseline_end: _timestamp_pb2.Timestamp
+    reporting_start: _timestamp_pb2.Timestamp
+    reporting_end: _timestamp_pb2.Timestamp
+    state: str
+    reason: str
+    frozen: _timestamp_pb2.Timestamp
+    commitment_digest: str
+    baseline: Baseline
+    on_first: _containers.RepeatedScalarFieldContainer[bool]
+    saving: Saving
+    evaluated: _timestamp_pb2.Timestamp
+    record_digest: str
+    disputes: _containers.RepeatedCompositeFieldContainer[Dispute]
+    undisputed_state: str
+    asked_by: str
+    def __init__(self, verification_id: _Optional[str] = ..., source: _Optional[str] = ..., boundary: _Optional[str] = ..., ipmvp_option: _Optional[str] = ..., method: _Optional[str] = ..., model: _Optional[str] = ..., driver: _Optional[str] = ..., interval_s: _Optional[int] = ..., baseline_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reporting_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reporting_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., frozen: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., commitment_digest: _Optional[str] = ..., baseline: _Optional[_Union[Baseline, _Mapping]] = ..., on_first: _Optional[_Iterable[bool]] = ..., saving: _Optional[_Union[Saving, _Mapping]] = ..., evaluated: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., record_digest: _Optional[str] = ..., disputes: _Optional[_Iterable[_Union[Dispute, _Mapping]]] = ..., undisputed_state: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
+
+class Baseline(_message.Message):
+    __slots__ = ("n", "p", "rho", "n_effective", "cv_rmse", "nmbe", "adjusted_r2", "missing", "placebo_windows", "placebo_degrees", "chosen", "max_cv_rmse", "max_nmbe", "lacking", "failed_gates")
+    N_FIELD_NUMBER: _ClassVar[int]
+    P_FIELD_NUMBER: _ClassVar[int]
+    RHO_FIELD_NUMBER: _ClassVar[int]
+    N_EFFECTIVE_FIELD_NUMBER: _ClassVar[int]
+    CV_RMSE_FIELD_NUMBER: _ClassVar[int]
+    NMBE_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTED_R2_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    PLACEBO_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    PLACEBO_DEGREES_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    MAX_CV_RMSE_FIELD_NUMBER: _ClassVar[int]
+    MAX_NMBE_FIELD_NUMBER: _ClassVar[int]
+    LACKING_FIELD_NUMBER: _ClassVar[int]
+    FAILED_GATES_FIELD_NUMBER: _ClassVar[int]
+    n: int
+    p: int
+    rho: float
+    n_effective: float
+    cv_rmse: float
+    nmbe: float
+    adjusted_r2: float
+    missing: float
+    placebo_windows: int
+    placebo_degrees: float
+    chosen: str
+    max_cv_rmse: float
+    max_nmbe: float
+    lacking: _containers.RepeatedScalarFieldContainer[str]
+    failed_gates: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, n: _Optional[int] = ..., p: _Optional[int] = ..., rho: _Optional[float] = ..., n_effective: _Optional[float] = ..., cv_rmse: _Optional[float] = ..., nmbe: _Optional[float] = ..., adjusted_r2: _Optional[float] = ..., missing: _Optional[float] = ..., placebo_windows: _Optional[int] = ..., placebo_degrees: _Optional[float] = ..., chosen: _Optional[str] = ..., max_cv_rmse: _Optional[float] = ..., max_nmbe: _Optional[float] = ..., lacking: _Optional[_Iterable[str]] = ..., failed_gates: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Saving(_message.Message):
+    __slots__ = ("saving", "saving_low", "saving_high", "predicted_energy", "measured_energy", "ar1_half_width", "guideline14_half_width", "placebo_coverage", "missing", "creditable")
+    SAVING_FIELD_NUMBER: _ClassVar[int]
+    SAVING_LOW_FIELD_NUMBER: _ClassVar[int]
+    SAVING_HIGH_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_ENERGY_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_ENERGY_FIELD_NUMBER: _ClassVar[int]
+    AR1_HALF_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    GUIDELINE14_HALF_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    PLACEBO_COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    CREDITABLE_FIELD_NUMBER: _ClassVar[int]
+    saving: float
+    saving_low: float
+    saving_high: float
+    predicted_energy: float
+    measured_energy: float
+    ar1_half_width: float
+    guideline14_half_width: float
+    placebo_coverage: float
+    missing: float
+    creditable: float
+    def __init__(self, saving: _Optional[float] = ..., saving_low: _Optional[float] = ..., saving_high: _Optional[float] = ..., predicted_energy: _Optional[float] = ..., measured_energy: _Optional[float] = ..., ar1_half_width: _Optional[float] = ..., guideline14_half_width: _Optional[float] = ..., placebo_coverage: _Optional[float] = ..., missing: _Optional[float] = ..., creditable: _Optional[float] = ...) -> None: ...
+
+class Dispute(_message.Message):
+    __slots__ = ("reason", "evidence", "start", "end", "declared_by", "declared")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    DECLARED_BY_FIELD_NUMBER: _ClassVar[int]
+    DECLARED_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    evidence: str
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    declared_by: str
+    declared: _timestamp_pb2.Timestamp
+    def __init__(self, reason: _Optional[str] = ..., evidence: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., declared_by: _Optional[str] = ..., declared: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EvaluateVerificationRequest(_message.Message):
+    __slots__ = ("verification_id",)
+    VERIFICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    verification_id: str
+    def __init__(self, verification_id: _Optional[str] = ...) -> None: ...
+
+class EvaluateVerificationResponse(_message.Message):
+    __slots__ = ("verification", "already_evaluated")
+    VERIFICATION_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_EVALUATED_FIELD_NUMBER: _ClassVar[int]
+    verification: Verification
+    already_evaluated: bool
+    def __init__(self, verification: _Optional[_Union[Verification, _Mapping]] = ..., already_evaluated: _Optional[bool] = ...) -> None: ...
+
+class DisputeVerificationRequest(_message.Message):
+    __slots__ = ("verification_id", "reason", "evidence", "start", "end", "request_id")
+    VERIFICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    verification_id: str
+    reason: str
+    evidence: str
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    request_id: str
+    def __init__(self, verification_id: _Optional[str] = ..., reason: _Optional[str] = ..., evidence: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DisputeVerificationResponse(_message.Message):
+    __slots__ = ("verification",)
+    VERIFICATION_FIELD_NUMBER: _ClassVar[int]
+    verification: Verification
+    def __init__(self, verification: _Optional[_Union[Verification, _Mapping]] = ...) -> None: ...
+
+class GetVerificationRequest(_message.Message):
+    __slots__ = ("verification_id",)
+    VERIFICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    verification_id: str
+    def __init__(self, verification_id: _Optional[str] = ...) -> None: ...
+
+class GetVerificationResponse(_message.Message):
+    __slots__ = ("verification",)
+    VERIFICATION_FIELD_NUMBER: _ClassVar[int]
+    verification: Verification
+    def __init__(self, verification: _Optional[_Union[Verification, _Mapping]] = ...) -> None: ...
+
+class ListVerificationsRequest(_message.Message):
+    __slots__ = ("source", "page_size", "page_token")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    page_size: int
+    page_token: str
+    def __init__(self, source: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListVerificationsResponse(_message.Message):
+    __slots__ = ("verifications", "next_page_token")
+    VERIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    verifications: _containers.RepeatedCompositeFieldContainer[Verification]
+    next_page_token: str
+    def __init__(self, verifications: _Optional[_Iterable[_Union[Verification, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ExportVerificationRequest(_message.Message):
+    __slots__ = ("verification_id",)
+    VERIFICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    verification_id: str
+    def __init__(self, verification_id: _Optional[str] = ...) -> None: ...
+
+class ExportVerificationResponse(_message.Message):
+    __slots__ = ("record", "csv")
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    CSV_FIELD_NUMBER: _ClassVar[int]
+    record: str
+    csv: str
+    def __init__(self, record: _Optional[str] = ..., csv: _Optional[str] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ProofServiceStub:
-    """Owns verdicts. Resource: proofs/*, one for each prediction.
+    """Owns verdicts and verifications. Resources: proofs/*, one for each prediction; verifications/*.
     """
 
     def __init__(self, channel):
@@ -55,10 +55,40 @@ class ProofServiceStub:
                 request_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetRecordRequest.SerializeToString,
                 response_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetRecordResponse.FromString,
                 _registered_method=True)
+        self.BeginVerification = channel.unary_unary(
+                '/eil.proof.v1.ProofService/BeginVerification',
+                request_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.BeginVerificationRequest.SerializeToString,
+                response_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.BeginVerificationResponse.FromString,
+                _registered_method=True)
+        self.EvaluateVerification = channel.unary_unary(
+                '/eil.proof.v1.ProofService/EvaluateVerification',
+                request_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.EvaluateVerificationRequest.SerializeToString,
+                response_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.EvaluateVerificationResponse.FromString,
+                _registered_method=True)
+        self.DisputeVerification = channel.unary_unary(
+                '/eil.proof.v1.ProofService/DisputeVerification',
+                request_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.DisputeVerificationRequest.SerializeToString,
+                response_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.DisputeVerificationResponse.FromString,
+                _registered_method=True)
+        self.GetVerification = channel.unary_unary(
+                '/eil.proof.v1.ProofService/GetVerification',
+                request_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetVerificationRequest.SerializeToString,
+                response_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetVerificationResponse.FromString,
+                _registered_method=True)
+        self.ListVerifications = channel.unary_unary(
+                '/eil.proof.v1.ProofService/ListVerifications',
+                request_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.ListVerificationsRequest.SerializeToString,
+                response_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.ListVerificationsResponse.FromString,
+                _registered_method=True)
+        self.ExportVerification = channel.unary_unary(
+                '/eil.proof.v1.ProofService/ExportVerification',
+                request_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.ExportVerificationRequest.SerializeToString,
+                response_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.ExportVerificationResponse.FromString,
+                _registered_method=True)
 
 
 class ProofServiceServicer:
-    """Owns verdicts. Resource: proofs/*, one for each prediction.
+    """Owns verdicts and verifications. Resources: proofs/*, one for each prediction; verifications/*.
     """
 
     def Prove(self, request, context):
@@ -92,6 +122,53 @@ class ProofServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginVerification(self, request, context):
+        """Commits a verification of savings before anything is done: freezes the baseline by digest in the journal, and the reporting length.
+        State INSUFFICIENT_DATA if the baseline cannot decide. FAILED_PRECONDITION with reason NOT_YET_MEASURED if the baseline is not over on
+        the source's clock, BASELINE_UNMEASURED if there is nothing to fit, VERIFICATION_OVERLAPS if another verification of the source has part
+        of the reporting period; then nothing is stored. NOT_FOUND if the source never sent a sample.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateVerification(self, request, context):
+        """Evaluates a verification, once: a second call gets the stored result. FAILED_PRECONDITION with reason NOT_YET_MEASURED before the
+        reporting period is final on the source's clock. The mesh does it by itself if nobody asks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisputeVerification(self, request, context):
+        """Declares a non-routine event: state DISPUTED, nothing is credited, and its intervals do not count. The record keeps the undisputed state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVerification(self, request, context):
+        """A verification as it stands. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVerifications(self, request, context):
+        """Verifications, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportVerification(self, request, context):
+        """The signed record of an evaluated verification with the data that it rests on, and its rows as CSV. FAILED_PRECONDITION with reason
+        NOT_YET_EVALUATED before that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProofServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -115,6 +192,36 @@ def add_ProofServiceServicer_to_server(servicer, server):
                     request_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetRecordRequest.FromString,
                     response_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetRecordResponse.SerializeToString,
             ),
+            'BeginVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginVerification,
+                    request_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.BeginVerificationRequest.FromString,
+                    response_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.BeginVerificationResponse.SerializeToString,
+            ),
+            'EvaluateVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateVerification,
+                    request_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.EvaluateVerificationRequest.FromString,
+                    response_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.EvaluateVerificationResponse.SerializeToString,
+            ),
+            'DisputeVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisputeVerification,
+                    request_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.DisputeVerificationRequest.FromString,
+                    response_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.DisputeVerificationResponse.SerializeToString,
+            ),
+            'GetVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVerification,
+                    request_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetVerificationRequest.FromString,
+                    response_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.GetVerificationResponse.SerializeToString,
+            ),
+            'ListVerifications': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVerifications,
+                    request_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.ListVerificationsRequest.FromString,
+                    response_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.ListVerificationsResponse.SerializeToString,
+            ),
+            'ExportVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportVerification,
+                    request_deserializer=eil_dot_proof_dot_v1_dot_proof__pb2.ExportVerificationRequest.FromString,
+                    response_serializer=eil_dot_proof_dot_v1_dot_proof__pb2.ExportVerificationResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'eil.proof.v1.ProofService', rpc_method_handlers)
@@ -124,7 +231,7 @@ def add_ProofServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProofService:
-    """Owns verdicts. Resource: proofs/*, one for each prediction.
+    """Owns verdicts and verifications. Resources: proofs/*, one for each prediction; verifications/*.
     """
 
     @staticmethod
@@ -225,6 +332,168 @@ class ProofService:
             '/eil.proof.v1.ProofService/GetRecord',
             eil_dot_proof_dot_v1_dot_proof__pb2.GetRecordRequest.SerializeToString,
             eil_dot_proof_dot_v1_dot_proof__pb2.GetRecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.proof.v1.ProofService/BeginVerification',
+            eil_dot_proof_dot_v1_dot_proof__pb2.BeginVerificationRequest.SerializeToString,
+            eil_dot_proof_dot_v1_dot_proof__pb2.BeginVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.proof.v1.ProofService/EvaluateVerification',
+            eil_dot_proof_dot_v1_dot_proof__pb2.EvaluateVerificationRequest.SerializeToString,
+            eil_dot_proof_dot_v1_dot_proof__pb2.EvaluateVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisputeVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.proof.v1.ProofService/DisputeVerification',
+            eil_dot_proof_dot_v1_dot_proof__pb2.DisputeVerificationRequest.SerializeToString,
+            eil_dot_proof_dot_v1_dot_proof__pb2.DisputeVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.proof.v1.ProofService/GetVerification',
+            eil_dot_proof_dot_v1_dot_proof__pb2.GetVerificationRequest.SerializeToString,
+            eil_dot_proof_dot_v1_dot_proof__pb2.GetVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVerifications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.proof.v1.ProofService/ListVerifications',
+            eil_dot_proof_dot_v1_dot_proof__pb2.ListVerificationsRequest.SerializeToString,
+            eil_dot_proof_dot_v1_dot_proof__pb2.ListVerificationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.proof.v1.ProofService/ExportVerification',
+            eil_dot_proof_dot_v1_dot_proof__pb2.ExportVerificationRequest.SerializeToString,
+            eil_dot_proof_dot_v1_dot_proof__pb2.ExportVerificationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -330,6 +330,44 @@ class PhysicsChecks(_message.Message):
     residual_uncertainty: float
     def __init__(self, energy_conservation: _Optional[bool] = ..., entropy_valid: _Optional[bool] = ..., feasibility_check: _Optional[bool] = ..., untested: _Optional[_Iterable[str]] = ..., residual: _Optional[float] = ..., residual_uncertainty: _Optional[float] = ...) -> None: ...
 
+class MeasureIntervalsRequest(_message.Message):
+    __slots__ = ("source", "start", "interval_s", "intervals", "channels", "received_after")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_S_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    start: _timestamp_pb2.Timestamp
+    interval_s: int
+    intervals: int
+    channels: _containers.RepeatedScalarFieldContainer[str]
+    received_after: _timestamp_pb2.Timestamp
+    def __init__(self, source: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., interval_s: _Optional[int] = ..., intervals: _Optional[int] = ..., channels: _Optional[_Iterable[str]] = ..., received_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class MeasureIntervalsResponse(_message.Message):
+    __slots__ = ("energy", "covered_s", "columns", "kind", "power_method", "own_credential", "largest_delay_s", "clock", "settled")
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    COVERED_S_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    POWER_METHOD_FIELD_NUMBER: _ClassVar[int]
+    OWN_CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_DELAY_S_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    energy: _containers.RepeatedScalarFieldContainer[float]
+    covered_s: _containers.RepeatedScalarFieldContainer[float]
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    kind: str
+    power_method: str
+    own_credential: bool
+    largest_delay_s: float
+    clock: _timestamp_pb2.Timestamp
+    settled: bool
+    def __init__(self, energy: _Optional[_Iterable[float]] = ..., covered_s: _Optional[_Iterable[float]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., kind: _Optional[str] = ..., power_method: _Optional[str] = ..., own_credential: _Optional[bool] = ..., largest_delay_s: _Optional[float] = ..., clock: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settled: _Optional[bool] = ...) -> None: ...
+
 class GetHistoryRequest(_message.Message):
     __slots__ = ("source", "rows")
     SOURCE_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class RegimeServiceStub:
                 request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureRequest.SerializeToString,
                 response_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureResponse.FromString,
                 _registered_method=True)
+        self.MeasureIntervals = channel.unary_unary(
+                '/eil.regime.v1.RegimeService/MeasureIntervals',
+                request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureIntervalsRequest.SerializeToString,
+                response_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureIntervalsResponse.FromString,
+                _registered_method=True)
         self.GetHistory = channel.unary_unary(
                 '/eil.regime.v1.RegimeService/GetHistory',
                 request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.GetHistoryRequest.SerializeToString,
@@ -113,6 +118,13 @@ class RegimeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MeasureIntervals(self, request, context):
+        """What was measured in each of a row of adjoining intervals, at most 1000 and 31 days. NOT_FOUND if the source never sent a sample.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetHistory(self, request, context):
         """The newest samples of a source as columns, missing values as NaN.
         """
@@ -154,6 +166,11 @@ def add_RegimeServiceServicer_to_server(servicer, server):
                     servicer.Measure,
                     request_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureRequest.FromString,
                     response_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureResponse.SerializeToString,
+            ),
+            'MeasureIntervals': grpc.unary_unary_rpc_method_handler(
+                    servicer.MeasureIntervals,
+                    request_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureIntervalsRequest.FromString,
+                    response_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.MeasureIntervalsResponse.SerializeToString,
             ),
             'GetHistory': grpc.unary_unary_rpc_method_handler(
                     servicer.GetHistory,
@@ -302,6 +319,33 @@ class RegimeService:
             '/eil.regime.v1.RegimeService/Measure',
             eil_dot_regime_dot_v1_dot_regime__pb2.MeasureRequest.SerializeToString,
             eil_dot_regime_dot_v1_dot_regime__pb2.MeasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MeasureIntervals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.regime.v1.RegimeService/MeasureIntervals',
+            eil_dot_regime_dot_v1_dot_regime__pb2.MeasureIntervalsRequest.SerializeToString,
+            eil_dot_regime_dot_v1_dot_regime__pb2.MeasureIntervalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class RegimeServiceStub:
     """Regime shifts, newest first."""
     Measure: _grpc.UnaryUnaryMultiCallable[_regime_pb2.MeasureRequest, _regime_pb2.MeasureResponse]
     """What was measured in a window, from acknowledged samples alone. NOT_FOUND if the source never sent a sample."""
+    MeasureIntervals: _grpc.UnaryUnaryMultiCallable[_regime_pb2.MeasureIntervalsRequest, _regime_pb2.MeasureIntervalsResponse]
+    """What was measured in each of a row of adjoining intervals, at most 1000 and 31 days. NOT_FOUND if the source never sent a sample."""
     GetHistory: _grpc.UnaryUnaryMultiCallable[_regime_pb2.GetHistoryRequest, _regime_pb2.GetHistoryResponse]
     """The newest samples of a source as columns, missing values as NaN."""
     PutSource: _grpc.UnaryUnaryMultiCallable[_regime_pb2.PutSourceRequest, _regime_pb2.PutSourceResponse]
@@ -69,6 +71,8 @@ class RegimeServiceAsyncStub(RegimeServiceStub):
     """Regime shifts, newest first."""
     Measure: _aio.UnaryUnaryMultiCallable[_regime_pb2.MeasureRequest, _regime_pb2.MeasureResponse]  # type: ignore[assignment]
     """What was measured in a window, from acknowledged samples alone. NOT_FOUND if the source never sent a sample."""
+    MeasureIntervals: _aio.UnaryUnaryMultiCallable[_regime_pb2.MeasureIntervalsRequest, _regime_pb2.MeasureIntervalsResponse]  # type: ignore[assignment]
+    """What was measured in each of a row of adjoining intervals, at most 1000 and 31 days. NOT_FOUND if the source never sent a sample."""
     GetHistory: _aio.UnaryUnaryMultiCallable[_regime_pb2.GetHistoryRequest, _regime_pb2.GetHistoryResponse]  # type: ignore[assignment]
     """The newest samples of a source as columns, missing values as NaN."""
     PutSource: _aio.UnaryUnaryMultiCallable[_regime_pb2.PutSourceRequest, _regime_pb2.PutSourceResponse]  # type: ignore[assignment]
@@ -119,6 +123,14 @@ class RegimeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_regime_pb2.MeasureResponse, _abc.Awaitable[_regime_pb2.MeasureResponse]]:
         """What was measured in a window, from acknowledged samples alone. NOT_FOUND if the source never sent a sample."""
+
+    @_abc_1.abstractmethod
+    def MeasureIntervals(
+        self,
+        request: _regime_pb2.MeasureIntervalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_regime_pb2.MeasureIntervalsResponse, _abc.Awaitable[_regime_pb2.MeasureIntervalsResponse]]:
+        """What was measured in each of a row of adjoining intervals, at most 1000 and 31 days. NOT_FOUND if the source never sent a sample."""
 
     @_abc_1.abstractmethod
     def GetHistory(
