@@ -138,10 +138,26 @@ def test_a_trained_model_is_published_and_predicts_a_field(mesh, tmp_path):
     made, _ = datasets.read(tmp_path / "heat.h5")
     grids = [{"values": field.ravel().tolist()} for field in (made.states[0, 0, 0], made.inputs[0, 0, 0])]
     door = mesh.door("operator")
-    said = door.call("POST", "/v1/nvp/fields:predict", {"domain": "heat", "state": grids[:1], "inputs": grids[1:]})
+    question = {"domain": "heat", "state": grids[:1], "inputs": grids[1:]}
+    said = door.call("POST", "/v1/nvp/fields:predict", question)
     np.testing.assert_allclose(said["states"][0]["channels"][0]["values"], made.states[0, 1, 0].ravel(), atol=1e-8)
     assert said["in_domain"]
     assert door.call("GET", "/v1/nvp/models")["models"][0]["digest"] == said["model"]["digest"]
+    only_licensed(door, said["model"]["digest"], question)
+
+
+def only_licensed(door, digest, question):
+    """Once its owner asks for licences, a model is used by those who hold one, for as many steps as it says."""
+    door.call("PUT", f"/v1/nvp/models/{digest}", {"licensed": True})
+    status, answer = door.post("/v1/nvp/fields:predict", question)
+    assert (status, answer["details"][0]["reason"]) == (404, "LICENCE_NOT_FOUND")
+    terms = {"model": digest, "holder": "tester", "steps": 1, "period_s": 3600, "life_s": 7200}
+    door.call("POST", "/v1/economy/licences", {"id": f"of-{digest[:12]}", **terms})
+    assert door.call("POST", "/v1/nvp/fields:predict", question)["model"]["licensed"]
+    status, answer = door.post("/v1/nvp/fields:predict", question)
+    assert (status, answer["details"][0]["reason"]) == (429, "LICENCE_USED_UP")
+    door.call("PUT", f"/v1/nvp/models/{digest}", {"licensed": False})
+    assert not door.call("POST", "/v1/nvp/fields:predict", question)["model"]["licensed"]
 
 
 def test_unproven_predictions_settle_themselves(mesh, stamp):

@@ -10,6 +10,13 @@ from support.mesh import eil
 BASELINE, LENGTH, STEP_S = 600, 60, 60
 
 
+def pft_of(door) -> tuple[int, int]:
+    """What the meter's owner has, and what is set aside for it [10⁻⁶ PFT]."""
+    balances = door.call("GET", "/v1/economy/balances", params={"owner": "meter"})["balances"]
+    held = next(balance for balance in balances if balance["token"] == "PFT")
+    return int(held["balance_u"]), int(held["incoming_u"])
+
+
 def test_a_saving_is_proven_and_its_record_recomputed(mesh, tmp_path):
     door = mesh.door("operator", tenant="savers", subject="meter")
     door.call("PUT", "/v1/sources/rack-1", {"kind": "metered", "credential": "meter"})
@@ -48,6 +55,7 @@ def test_a_saving_is_proven_and_its_record_recomputed(mesh, tmp_path):
     }
     begun = door.call("POST", "/v1/verifications", what)["verification"]
     assert begun["state"] == "BASELINE_FITTED", begun["reason"]
+    assert pft_of(door) == (0, 10_000_000_000), "set aside: what the policy pays at most"
     path = f"/v1/verifications/{begun['verification_id']}"
     with pytest.raises(DoorError) as early:
         door.call("POST", f"{path}:evaluate", {})
@@ -56,6 +64,9 @@ def test_a_saving_is_proven_and_its_record_recomputed(mesh, tmp_path):
     found = door.call("POST", f"{path}:evaluate", {})["verification"]
     assert found["state"] == "PROVEN", found["reason"]
     assert found["saving"]["creditable"] == found["saving"]["saving_low"] > 0
+    assert pft_of(door) == (int(found["saving"]["creditable"]), 0), (
+        "a millionth of a PFT for each joule of the proven lower bound"
+    )
     assert door.call("GET", path)["verification"] == found
     file, rows = tmp_path / "record.json", tmp_path / "rows.csv"
     who = ("--state", str(mesh.state), "--token", mesh.token("viewer", tenant="savers"))

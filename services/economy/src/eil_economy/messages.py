@@ -37,6 +37,7 @@ def balance(account: Balance) -> economy_pb2.Balance:
         balance_u=account.balance_u,
         reserved_u=account.reserved_u,
         balance=account.balance_u / U_PER_TOKEN,
+        incoming_u=account.incoming_u,
     )
 
 

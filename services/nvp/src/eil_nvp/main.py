@@ -1,6 +1,7 @@
 """Wiring of the nvp service."""
 
 from eil.atlas.v1 import atlas_pb2_grpc
+from eil.economy.v1 import economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2_grpc
 from eil_mesh.event_log import follow
 from eil_mesh.metering import CeuMeter
@@ -17,7 +18,8 @@ async def build(mesh: Mesh[NvpSettings]) -> None:
     meter = CeuMeter(mesh.peers, "nvp", settings.lease_u, settings.lease_s, mesh.clock)
     mesh.on_drain(meter.close)
     atlas = mesh.peers.stub(atlas_pb2_grpc.AtlasServiceStub, "atlas")
-    service = NvpService(atlas, meter, store, models.Models(store, settings.device))
+    economy = mesh.peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
+    service = NvpService(atlas, economy, meter, store, models.Models(store, settings.device))
     mesh.add("eil.nvp.v1.NvpService", nvp_pb2_grpc.add_NvpServiceServicer_to_server, service)
     mesh.background(lambda: follow(mesh.peers, store, settings.service, "proof", feedback.TOPICS, feedback.handle))
 

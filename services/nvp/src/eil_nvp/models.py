@@ -22,6 +22,11 @@ CREATE TABLE IF NOT EXISTS models (
   checkpoint BLOB NOT NULL,
   PRIMARY KEY (tenant, domain)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS licensed (
+  tenant TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
 """
 TOPIC = "eil.nvp.models"
 """Journal: which checkpoint serves which domain."""
@@ -35,6 +40,8 @@ class Served:
 
     digest: str
     model: FieldModel
+    licensed: bool = False
+    """Its use needs a licence."""
 
 
 class Models:
@@ -44,29 +51,31 @@ class Models:
         self._store, self._device = store, device
         self._held: dict[str, FieldModel] = {}
 
-    async def put(self, tenant: str, digest: str, checkpoint: bytes) -> Served:
-        """Put a checkpoint into service; the same one again changes nothing.
+    async def put(self, tenant: str, digest: str, checkpoint: bytes, *, licensed: bool = False) -> Served:
+        """Put a checkpoint into service, free or for licences; the same one again changes nothing.
 
         Raises:
             ValueError: it is no checkpoint.
         """
         model = await asyncio.to_thread(self._read, digest, checkpoint)
-        body = message(Served(digest, model))
+        served = Served(digest, model, licensed)
 
         def write(tx: Tx) -> None:
             row = tx.conn.execute(
                 "SELECT digest FROM models WHERE tenant = ? AND domain = ?", (tenant, model.domain.name)
             ).fetchone()
-            if row is None or row[0] != digest:
+            if row is None or row[0] != digest or _licensed(tx.conn, tenant, digest) != licensed:
+                tx.conn.execute("DELETE FROM licensed WHERE tenant = ? AND digest = ?", (tenant, digest))
+                tx.conn.execute("INSERT INTO licensed SELECT ?, ? WHERE ?", (tenant, digest, licensed))
                 tx.conn.execute(
                     "INSERT INTO models VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET digest = excluded.digest,"
                     " checkpoint = excluded.checkpoint",
                     (tenant, model.domain.name, digest, checkpoint),
                 )
-                tx.journal.append(tx.now_us, tenant, TOPIC, model.domain.name, body)
+                tx.journal.append(tx.now_us, tenant, TOPIC, model.domain.name, message(served))
 
         await self._store.write(write)
-        return Served(digest, model)
+        return served
 
     async def get(self, tenant: str, domain: str) -> Served:
         """The model that serves a domain.
@@ -92,7 +101,7 @@ class Models:
         if (model := self._held.get(digest)) is None:
             checkpoint = await self._store.read(lambda conn: _checkpoint(conn, tenant, digest))
             model = await asyncio.to_thread(self._read, digest, checkpoint)
-        return Served(digest, model)
+        return Served(digest, model, await self._store.read(lambda conn: _licensed(conn, tenant, digest)))
 
     def _read(self, digest: str, checkpoint: bytes) -> FieldModel:
         if digest not in self._held:
@@ -109,6 +118,11 @@ def _digests(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[
         "SELECT digest FROM models WHERE tenant = ? AND domain = coalesce(?, domain) ORDER BY domain", (tenant, domain)
     )
     return [row[0] for row in rows]
+
+
+def _licensed(conn: sqlite3.Connection, tenant: str, digest: str) -> bool:
+    row = conn.execute("SELECT 1 FROM licensed WHERE tenant = ? AND digest = ?", (tenant, digest)).fetchone()
+    return row is not None
 
 
 def _checkpoint(conn: sqlite3.Connection, tenant: str, digest: str) -> bytes:
@@ -134,4 +148,5 @@ def message(served: Served) -> nvp_pb2.Model:
         inputs=domain.inputs,
         data_digest=model.data_digest,
         code=model.code,
+        licensed=served.licensed,
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 from eil.atlas.v1 import atlas_pb2, atlas_pb2_grpc
+from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil_mesh.call import caller
 from eil_mesh.errors import EilError, InvalidArgument, as_invalid_argument
@@ -29,9 +30,14 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
     """See the contract for what each method promises."""
 
     def __init__(
-        self, atlas: atlas_pb2_grpc.AtlasServiceAsyncStub, meter: CeuMeter, store: Store, models: Models
+        self,
+        atlas: atlas_pb2_grpc.AtlasServiceAsyncStub,
+        economy: economy_pb2_grpc.EconomyServiceAsyncStub,
+        meter: CeuMeter,
+        store: Store,
+        models: Models,
     ) -> None:
-        self._atlas, self._meter, self._store, self._models = atlas, meter, store, models
+        self._atlas, self._economy, self._meter, self._store, self._models = atlas, economy, meter, store, models
         self._sources = Sources(atlas)
         self._fields = Batcher(fields.run)
 
@@ -63,6 +69,10 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
         tenant, steps = caller().tenant, request.steps or 1
         served = await self._models.get(tenant, request.domain)
         field = fields.parse(request, served)
+        if served.licensed:
+            await self._economy.CheckLicence(
+                economy_pb2.CheckLicenceRequest(model=served.digest, holder=caller().subject, steps=steps)
+            )
         await self._meter.charge(tenant, steps)
         with as_invalid_argument("state"):
             forecast = await self._fields.ask((served.digest, steps, request.every_step), field)
@@ -78,7 +88,7 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
     ) -> nvp_pb2.PutModelResponse:
         found = await self._atlas.GetObject(atlas_pb2.GetObjectRequest(digest=request.digest))
         with as_invalid_argument("digest"):
-            served = await self._models.put(caller().tenant, request.digest, found.content)
+            served = await self._models.put(caller().tenant, request.digest, found.content, licensed=request.licensed)
         return nvp_pb2.PutModelResponse(model=message(served))
 
     async def Explain(

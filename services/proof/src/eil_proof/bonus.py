@@ -1,38 +1,137 @@
-"""Where the savings bonus will be wired: a reservation at the commitment, posted for the proven lower bound or given back.
+"""The bonus of a verified saving: set aside when the baseline is committed, minted for the proven lower bound, or given up.
 
-The seam and nothing more: until economy's two-phase transfers are wired in `main.build` no bonus is reserved. An implementation must
-be idempotent by verification id, since calls may be repeated after a crash, and must not raise when the ledger cannot be reached:
-what is owed stays owed and is tried again, as `Minter` does with rewards. The process may die between storing a record and the call
-here: the wiring must walk stored verifications that are not paid yet, as `Minter.book_owed` does.
+What is due is written in the transaction that makes it due, and carried out until the ledger has done it, whatever dies in between. The
+ledger knows each bonus by its verification, so that nothing is paid twice.
 """
 
-from typing import Protocol
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from eil.economy.v1 import economy_pb2, economy_pb2_grpc
+from eil.proof.v1 import proof_pb2
+from eil_mesh.call import acting_for
+from eil_mesh.clock import MICROSECONDS, to_us
+from eil_mesh.store import Store, Tx
+
+log = structlog.get_logger("eil.proof")
+DEADLINE_S = 2.0
+MOST_J = 10**10
+"""Saving that a bonus is set aside for at most [J]: the ledger's policy pays no more."""
+GRACE_S, LONGEST_S = 30 * 86_400.0, 400 * 86_400.0
+"""How long after the reporting period a bonus waits for its verdict, and how long in all."""
+REFUSED = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
+"""By the ledger, for good."""
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS bonuses (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  until_us INTEGER NOT NULL,
+  due TEXT NOT NULL CHECK (due IN ('reserve', 'post', 'void', '')),
+  low_j INTEGER NOT NULL,
+  evidence TEXT NOT NULL,
+  PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS bonuses_due ON bonuses (due) WHERE due <> '';
+"""
 
 
-class Bonus(Protocol):
-    """The bonus of a verification, by its id, for the tenant that the current call stands for."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What has to be done about a bonus: reserve, post or void."""
 
-    async def reserve(self, verification_id: str, owner: str) -> None:
-        """A verification was committed by `owner` and its baseline can decide."""
-        ...
-
-    async def post(self, verification_id: str, creditable_j: float) -> None:
-        """It is proven: `creditable_j` > 0 is the lower end of its interval [J]."""
-        ...
-
-    async def void(self, verification_id: str) -> None:
-        """It will not be proven, or it is disputed. After `post` this must claim back or mark what was paid, by economy's own rules."""
-        ...
+    tenant: str
+    id: str
+    owner: str
+    until_us: int
+    due: str
+    low_j: int
+    evidence: str
 
 
-class NoBonus:
-    """Pays nothing."""
+def owe(tx: Tx, tenant: str, verification: proof_pb2.Verification) -> None:
+    """Note what a verification's state makes due; once it was minted or given up nothing is due any more."""
+    low_j = math.floor(verification.saving.creditable)
+    if not verification.record_digest and not verification.disputes:
+        due = "reserve"
+    else:
+        due = "post" if verification.state == "PROVEN" and low_j > 0 else "void"
+    tx.conn.execute(
+        "INSERT INTO bonuses VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET due = excluded.due, low_j = excluded.low_j,"
+        " evidence = excluded.evidence WHERE excluded.due <> 'reserve' AND (bonuses.due <> '' OR bonuses.evidence = '')",
+        (
+            tenant,
+            verification.verification_id,
+            verification.asked_by,
+            to_us(verification.reporting_end),
+            due,
+            max(low_j, 0),
+            verification.record_digest if due == "post" else "",
+        ),
+    )
 
-    async def reserve(self, verification_id: str, owner: str) -> None:
-        return
 
-    async def post(self, verification_id: str, creditable_j: float) -> None:
-        return
+def due(conn: sqlite3.Connection, tenant: str = "", verification_id: str = "") -> list[Due]:
+    """What is due: of one verification, or of all."""
+    rows = conn.execute(
+        "SELECT tenant, id, owner, until_us, due, low_j, evidence FROM bonuses WHERE due <> ''"
+        " AND (? = '' OR (tenant = ? AND id = ?)) LIMIT 100",
+        (verification_id, tenant, verification_id),
+    )
+    return [Due(*row) for row in rows]
 
-    async def void(self, verification_id: str) -> None:
-        return
+
+def done(tx: Tx, one: Due) -> None:
+    """Note that something was done, unless something else is due by now."""
+    tx.conn.execute(
+        "UPDATE bonuses SET due = '' WHERE tenant = ? AND id = ? AND due = ?", (one.tenant, one.id, one.due)
+    )
+
+
+class Bonus:
+    """Has the ledger do what is due."""
+
+    def __init__(self, store: Store, economy: economy_pb2_grpc.EconomyServiceAsyncStub) -> None:
+        self._store, self._economy = store, economy
+
+    async def settle(self, tenant: str = "", verification_id: str = "") -> None:
+        """Do what is due of one verification, or of all; what the ledger cannot be reached for stays due."""
+        for one in await self._store.read(lambda conn: due(conn, tenant, verification_id)):
+            try:
+                with acting_for("proof", one.tenant):
+                    await self._do(one)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in REFUSED:
+                    log.warning("bonus not settled yet", verification=one.id, code=error.code().name)
+                    continue
+                log.warning("bonus refused", verification=one.id, due=one.due, detail=error.details())
+            await self._store.write(lambda tx, one=one: done(tx, one))
+
+    async def run(self, every_s: float) -> None:
+        """Do what is due, for ever."""
+        while True:
+            await asyncio.sleep(every_s)
+            await self.settle()
+
+    async def _do(self, one: Due) -> None:
+        if one.due == "void":
+            request = economy_pb2.VoidMintRequest(proof_id=one.id, reason="not proven, or disputed")
+            await self._economy.VoidMint(request, timeout=DEADLINE_S)
+            return
+        now_us = await self._store.write(lambda tx: tx.now_us)
+        ttl_s = min(max((one.until_us - now_us) / MICROSECONDS, 0.0) + GRACE_S, LONGEST_S)
+        reserve = economy_pb2.ReserveMintRequest(proof_id=one.id, owner=one.owner, saving_j=MOST_J, ttl_s=ttl_s)
+        try:
+            await self._economy.ReserveMint(reserve, timeout=DEADLINE_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.ALREADY_EXISTS:  # set aside before, with the time that was left then
+                raise
+        if one.due == "post":
+            post = economy_pb2.PostMintRequest(proof_id=one.id, saving_low_j=one.low_j, evidence=one.evidence)
+            await self._economy.PostMint(post, timeout=DEADLINE_S)

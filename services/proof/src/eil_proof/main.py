@@ -8,7 +8,7 @@ from eil_mesh.anchor import signing_key
 from eil_mesh.event_log import follow
 from eil_mesh.server import Mesh, serve
 
-from eil_proof.bonus import NoBonus
+from eil_proof.bonus import Bonus
 from eil_proof.judge import Judge
 from eil_proof.minter import Minter
 from eil_proof.service import ProofService
@@ -22,7 +22,8 @@ from eil_proof.verifier import Verifier
 async def build(mesh: Mesh[ProofSettings]) -> None:
     settings, peers = mesh.settings, mesh.peers
     store = mesh.store(SCHEMA + VERIFICATIONS_SCHEMA)
-    minter = Minter(store, peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy"))
+    economy = peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
+    minter, bonus = Minter(store, economy), Bonus(store, economy)
     regime = peers.stub(regime_pb2_grpc.RegimeServiceStub, "regime")
     judge = Judge(
         store,
@@ -32,13 +33,14 @@ async def build(mesh: Mesh[ProofSettings]) -> None:
         settings.daily_cap_u,
     )
     settlement = Settlement(store, judge, minter, settings.settle_every_s)
-    verifier = Verifier(store, regime, NoBonus(), mesh.clock, settings.verify_every_s)
+    verifier = Verifier(store, regime, bonus, mesh.clock, settings.verify_every_s)
     key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
     service = ProofService(store, judge, verifier, key)
     mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, service)
     mesh.background(lambda: follow(peers, store, "proof", "decision", [ACTIONS_TOPIC], note_prediction))
     mesh.background(settlement.run)
     mesh.background(verifier.run)
+    mesh.background(lambda: bonus.run(settings.verify_every_s))
 
 
 def main() -> None:

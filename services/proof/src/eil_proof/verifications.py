@@ -7,8 +7,12 @@ from eil.proof.v1 import proof_pb2
 from eil_mesh.clock import to_us
 from eil_mesh.store import Tx
 
+from eil_proof import bonus
+
 VERIFICATIONS_TOPIC = "eil.proof.verifications"
-SCHEMA = """
+SCHEMA = (
+    bonus.SCHEMA
+    + """
 CREATE TABLE IF NOT EXISTS verifications (
   seq INTEGER PRIMARY KEY,
   tenant TEXT NOT NULL,
@@ -25,6 +29,7 @@ CREATE TABLE IF NOT EXISTS verifications (
 CREATE INDEX IF NOT EXISTS verifications_by_source ON verifications (tenant, source, reporting_end_us);
 CREATE INDEX IF NOT EXISTS verifications_open ON verifications (open) WHERE open = 1;
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ def begin(tx: Tx, tenant: str, verification: proof_pb2.Verification, commitment:
             commitment,
         ),
     )
+    if can_decide:
+        bonus.owe(tx, tenant, verification)
     tx.journal.append(tx.now_us, tenant, VERIFICATIONS_TOPIC, verification.source, verification)
 
 
@@ -79,6 +86,7 @@ def update(tx: Tx, tenant: str, verification: proof_pb2.Verification, record: by
         "UPDATE verifications SET body = ?, record = ?, open = open AND ? WHERE tenant = ? AND id = ?",
         (verification.SerializeToString(), record, record is None, tenant, verification.verification_id),
     )
+    bonus.owe(tx, tenant, verification)
     tx.journal.append(tx.now_us, tenant, VERIFICATIONS_TOPIC, verification.source, verification)
 
 

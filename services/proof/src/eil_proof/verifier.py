@@ -83,7 +83,7 @@ class Verifier:
         if new:
             metrics.VERIFICATIONS.labels(verification.state).inc()
         if new and can_decide:
-            await self._bonus.reserve(verification.verification_id, asked_by)
+            await self._bonus.settle(tenant, verification.verification_id)
         return response
 
     async def evaluate(self, tenant: str, verification_id: str) -> tuple[proof_pb2.Verification, bool]:
@@ -113,7 +113,8 @@ class Verifier:
             if result is not None:
                 evaluated, new = result
                 if new:
-                    await self._pay(evaluated)
+                    metrics.VERIFICATIONS.labels(evaluated.state).inc()
+                    await self._bonus.settle(tenant, verification_id)
                 return evaluated, not new
 
     async def dispute(
@@ -152,7 +153,7 @@ class Verifier:
 
         response = await self._store.write(declare)
         metrics.VERIFICATIONS.labels(DISPUTED).inc()
-        await self._bonus.void(request.verification_id)
+        await self._bonus.settle(tenant, request.verification_id)
         return response
 
     async def stored(self, tenant: str, verification_id: str) -> verifications.Stored:
@@ -260,13 +261,6 @@ class Verifier:
             channels_of(found.driver),
             received_after_us=to_us(found.frozen),
         )
-
-    async def _pay(self, evaluated: proof_pb2.Verification) -> None:
-        metrics.VERIFICATIONS.labels(evaluated.state).inc()
-        if evaluated.saving.creditable > 0:
-            await self._bonus.post(evaluated.verification_id, evaluated.saving.creditable)
-        else:
-            await self._bonus.void(evaluated.verification_id)
 
 
 def _refuse_overlap(tx: Tx, tenant: str, verification: proof_pb2.Verification) -> None:

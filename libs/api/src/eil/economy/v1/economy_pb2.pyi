@@ -25,18 +25,20 @@ class GetBalancesResponse(_message.Message):
     def __init__(self, balances: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ...) -> None: ...
 
 class Balance(_message.Message):
-    __slots__ = ("owner", "token", "balance_u", "reserved_u", "balance")
+    __slots__ = ("owner", "token", "balance_u", "reserved_u", "balance", "incoming_u")
     OWNER_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     BALANCE_U_FIELD_NUMBER: _ClassVar[int]
     RESERVED_U_FIELD_NUMBER: _ClassVar[int]
     BALANCE_FIELD_NUMBER: _ClassVar[int]
+    INCOMING_U_FIELD_NUMBER: _ClassVar[int]
     owner: str
     token: str
     balance_u: int
     reserved_u: int
     balance: float
-    def __init__(self, owner: _Optional[str] = ..., token: _Optional[str] = ..., balance_u: _Optional[int] = ..., reserved_u: _Optional[int] = ..., balance: _Optional[float] = ...) -> None: ...
+    incoming_u: int
+    def __init__(self, owner: _Optional[str] = ..., token: _Optional[str] = ..., balance_u: _Optional[int] = ..., reserved_u: _Optional[int] = ..., balance: _Optional[float] = ..., incoming_u: _Optional[int] = ...) -> None: ...
 
 class ListTransfersRequest(_message.Message):
     __slots__ = ("owner", "token", "page_size", "page_token")

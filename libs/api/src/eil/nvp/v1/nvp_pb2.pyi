@@ -156,7 +156,7 @@ class FieldState(_message.Message):
     def __init__(self, step: _Optional[int] = ..., channels: _Optional[_Iterable[_Union[Grid, _Mapping]]] = ..., relative_error: _Optional[float] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("domain", "digest", "members", "points", "step_s", "states", "inputs", "data_digest", "code")
+    __slots__ = ("domain", "digest", "members", "points", "step_s", "states", "inputs", "data_digest", "code", "licensed")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +166,7 @@ class Model(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     DATA_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
+    LICENSED_FIELD_NUMBER: _ClassVar[int]
     domain: str
     digest: str
     members: _containers.RepeatedCompositeFieldContainer[Member]
@@ -175,7 +176,8 @@ class Model(_message.Message):
     inputs: _containers.RepeatedScalarFieldContainer[str]
     data_digest: str
     code: str
-    def __init__(self, domain: _Optional[str] = ..., digest: _Optional[str] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., points: _Optional[int] = ..., step_s: _Optional[float] = ..., states: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[str]] = ..., data_digest: _Optional[str] = ..., code: _Optional[str] = ...) -> None: ...
+    licensed: bool
+    def __init__(self, domain: _Optional[str] = ..., digest: _Optional[str] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., points: _Optional[int] = ..., step_s: _Optional[float] = ..., states: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[str]] = ..., data_digest: _Optional[str] = ..., code: _Optional[str] = ..., licensed: _Optional[bool] = ...) -> None: ...
 
 class Member(_message.Message):
     __slots__ = ("name", "stage", "metrics")
@@ -205,10 +207,12 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
 
 class PutModelRequest(_message.Message):
-    __slots__ = ("digest",)
+    __slots__ = ("digest", "licensed")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LICENSED_FIELD_NUMBER: _ClassVar[int]
     digest: str
-    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+    licensed: bool
+    def __init__(self, digest: _Optional[str] = ..., licensed: _Optional[bool] = ...) -> None: ...
 
 class PutModelResponse(_message.Message):
     __slots__ = ("model",)

@@ -99,8 +99,8 @@ class NvpServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PredictField(self, request, context):
-        """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
-        FAILED_PRECONDITION if its model has another grid.
+        """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model, or
+        the caller no licence where the model needs one; FAILED_PRECONDITION if its model has another grid or the licence has run out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

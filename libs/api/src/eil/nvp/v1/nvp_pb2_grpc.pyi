@@ -42,8 +42,8 @@ class NvpServiceStub:
     WatchPredictions: _grpc.UnaryStreamMultiCallable[_nvp_pb2.WatchPredictionsRequest, _nvp_pb2.WatchPredictionsResponse]
     """Predictions of a source from now on: one at once, and one whenever the Atlas has learnt a new state of it."""
     PredictField: _grpc.UnaryUnaryMultiCallable[_nvp_pb2.PredictFieldRequest, _nvp_pb2.PredictFieldResponse]
-    """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
-    FAILED_PRECONDITION if its model has another grid.
+    """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model, or
+    the caller no licence where the model needs one; FAILED_PRECONDITION if its model has another grid or the licence has run out.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_nvp_pb2.ListModelsRequest, _nvp_pb2.ListModelsResponse]
     """The models that answer, and how well they did on what they were not trained on."""
@@ -66,8 +66,8 @@ class NvpServiceAsyncStub(NvpServiceStub):
     WatchPredictions: _aio.UnaryStreamMultiCallable[_nvp_pb2.WatchPredictionsRequest, _nvp_pb2.WatchPredictionsResponse]  # type: ignore[assignment]
     """Predictions of a source from now on: one at once, and one whenever the Atlas has learnt a new state of it."""
     PredictField: _aio.UnaryUnaryMultiCallable[_nvp_pb2.PredictFieldRequest, _nvp_pb2.PredictFieldResponse]  # type: ignore[assignment]
-    """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
-    FAILED_PRECONDITION if its model has another grid.
+    """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model, or
+    the caller no licence where the model needs one; FAILED_PRECONDITION if its model has another grid or the licence has run out.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_nvp_pb2.ListModelsRequest, _nvp_pb2.ListModelsResponse]  # type: ignore[assignment]
     """The models that answer, and how well they did on what they were not trained on."""
@@ -111,8 +111,8 @@ class NvpServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _nvp_pb2.PredictFieldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_nvp_pb2.PredictFieldResponse, _abc.Awaitable[_nvp_pb2.PredictFieldResponse]]:
-        """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model;
-        FAILED_PRECONDITION if its model has another grid.
+        """Predicts the next states of a 2-D field. Costs one inference step for each step of the field. NOT_FOUND if the domain has no model, or
+        the caller no licence where the model needs one; FAILED_PRECONDITION if its model has another grid or the licence has run out.
         """
 
     @_abc_1.abstractmethod
