@@ -30,7 +30,7 @@ TENANT, FOREIGN = "demo", "elsewhere"
 STEP_S, WINDOW_S = 30.0, 60.0
 PASSED_S = 700.0
 """Longer than telemetry may be late."""
-HISTORY, SOURCES = 12, 4
+HISTORY, SOURCES = 12, 2
 MODELLED = "modelled"
 """The kind of a source that meters nothing: its power follows from its utilisation, which proves nothing."""
 TOLERANCE, HIT, MISS = 0.05, 0.03, (0.10, 0.30)
@@ -230,8 +230,8 @@ async def _measured(
         for name in names:
             door.call("PUT", f"/v1/sources/{name}", {"kind": "simulated", "nameplate_w": NAMEPLATE_W})
     async with (
-        RestPool(endpoint.url, endpoint.ca, tokens[TENANT], SOURCES) as own,
-        RestPool(endpoint.url, endpoint.ca, tokens[FOREIGN], SOURCES) as foreign,
+        RestPool(endpoint.url, endpoint.ca, tokens[TENANT], len(names)) as own,
+        RestPool(endpoint.url, endpoint.ca, tokens[FOREIGN], len(names)) as foreign,
     ):
         claimants = [Claimant(name, own, foreign, seed + number, begin_s, outcome) for number, name in enumerate(names)]
         await asyncio.gather(

@@ -38,9 +38,7 @@ class RestPool:
         self._host, self._port = parts.hostname or "", parts.port or 443
         self._tls = ssl.create_default_context(cafile=ca)
         self._head = f"Host: {parts.netloc}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
-        self._free: asyncio.LifoQueue[_Connection | None] = asyncio.LifoQueue()
-        for _ in range(connections):
-            self._free.put_nowait(None)
+        self._turn, self._idle = asyncio.Semaphore(connections), list[_Connection]()  # whoever waits longest goes first
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The answer of a call that succeeds.
@@ -50,18 +48,17 @@ class RestPool:
         """
         content = json.dumps(body, separators=(",", ":")).encode()
         request = f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: {len(content)}\r\n\r\n".encode() + content
-        connection = await self._free.get()
-        try:
-            if connection is None:
-                connection = _Connection(*await asyncio.open_connection(self._host, self._port, ssl=self._tls))
-            status, answer = await _exchange(connection, request)
-        except (OSError, asyncio.IncompleteReadError, ValueError) as error:
-            if connection is not None:
-                connection.writer.close()
-            connection = None
-            raise DoorError(NOT_REACHED, "UNREACHABLE", f"POST {path} was not answered ({error!r})") from None
-        finally:
-            self._free.put_nowait(connection)
+        async with self._turn:
+            connection = self._idle.pop() if self._idle else None
+            try:
+                if connection is None:
+                    connection = _Connection(*await asyncio.open_connection(self._host, self._port, ssl=self._tls))
+                status, answer = await _exchange(connection, request)
+            except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+                if connection is not None:
+                    connection.writer.close()
+                raise DoorError(NOT_REACHED, "UNREACHABLE", f"POST {path} was not answered ({error!r})") from None
+            self._idle.append(connection)
         found = json.loads(answer)
         if status >= 400:
             raise refusal(status, found)
@@ -73,9 +70,8 @@ class RestPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while not self._free.empty():
-            if connection := self._free.get_nowait():
-                connection.writer.close()
+        for connection in self._idle:
+            connection.writer.close()
 
 
 async def _exchange(connection: _Connection, request: bytes) -> tuple[int, bytes]:
