@@ -132,6 +132,8 @@ class World:
             request.prediction_id = self.approvable
         if path.endswith("/SetLevers"):
             del request.levers[:]
+        if path.endswith("/PutTariff"):
+            del request.steps[:]
         if path.endswith("/BeginVerification"):
             request.method, request.model = "regression", "mean"
             for field in ("pairs", "block_intervals", "washout_intervals"):

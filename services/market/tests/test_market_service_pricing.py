@@ -15,7 +15,7 @@ from eil_market import oracle
 from eil_market.main import build as build_market
 from eil_market.settings import MarketSettings
 from eil_mesh.call import caller
-from eil_mesh.clock import ManualClock
+from eil_mesh.clock import ManualClock, from_us
 from eil_mesh.settings import MeshSettings
 from eil_mesh.testing import metadata, running, token
 
@@ -138,3 +138,44 @@ async def test_a_price_is_not_guessed_when_a_service_is_away(tmp_path, clock, mo
         with pytest.raises(grpc.aio.AioRpcError, match="proof service does not answer") as error:
             await buyer.prices()
         assert error.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def declare(buyer, clock, *steps, until_s=3600.0, tenant="acme"):
+    """(begin in s from now, price) of each step."""
+    at = lambda after_s: from_us(clock.now_us() + round(after_s * 1e6))  # noqa: E731
+    request = market_pb2.PutTariffRequest(source="day-ahead exchange", until=at(until_s))
+    for begin_s, price in steps:
+        request.steps.add(begin=at(begin_s), price_per_kwh=price)
+    auth = metadata(token(buyer.tmp_path, roles=["operator"], tenant=tenant))
+    return await buyer.market.PutTariff(request, metadata=auth)
+
+
+async def test_prices_follow_the_tariff_hour_by_hour(buyer, clock):
+    settled = factor((await buyer.prices())["CEU"], "energy_price")
+    assert "settings" in settled.meaning
+    answer = await declare(buyer, clock, (-60.0, 0.10), (600.0, 0.50))
+    assert (answer.price_per_kwh, answer.source[:18]) == (0.10, "day-ahead exchange")
+    cheap = await buyer.prices()
+    assert factor(cheap["CEU"], "energy_price").value == pytest.approx(0.10 / 3.6e6)
+    assert "day-ahead exchange" in factor(cheap["CEU"], "energy_price").meaning
+    assert factor((await buyer.prices("zeta"))["CEU"], "energy_price").value == settled.value, "a tenant's own"
+    clock.advance(700.0)
+    assert factor((await buyer.prices())["PFT"], "energy_price").value == pytest.approx(0.50 / 3.6e6)
+    clock.advance(3600.0)
+    assert factor((await buyer.prices())["CEU"], "energy_price").value == settled.value, "a tariff ends"
+
+
+@pytest.mark.parametrize(
+    ("steps", "until_s", "field"),
+    [
+        (((0.0, 0.1), (0.0, 0.2)), 3600.0, "steps[1].begin"),
+        (((0.0, 0.1),), 0.0, "until"),
+        (((0.0, -0.1),), 3600.0, "steps[0].price_per_kwh"),
+    ],
+)
+async def test_a_tariff_that_makes_no_sense_is_refused_and_changes_nothing(buyer, clock, steps, until_s, field):
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await declare(buyer, clock, *steps, until_s=until_s)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert field in str(refused.value.details())
+    assert "settings" in factor((await buyer.prices())["CEU"], "energy_price").meaning

@@ -16,8 +16,9 @@ async def build(mesh: Mesh[MarketSettings]) -> None:
     settings, clock = mesh.settings, mesh.clock
     economy = mesh.peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
     proof = mesh.peers.stub(proof_pb2_grpc.ProofServiceStub, "proof")
-    exchange = Exchange(mesh.store(SCHEMA), economy, clock)
-    service = MarketService(exchange, Oracle(economy, proof, settings, clock), settings, clock)
+    store = mesh.store(SCHEMA)
+    exchange = Exchange(store, economy, clock)
+    service = MarketService(store, exchange, Oracle(economy, proof, store, settings, clock), settings, clock)
     mesh.add("eil.market.v1.MarketService", market_pb2_grpc.add_MarketServiceServicer_to_server, service)
     mesh.background(lambda: exchange.run(settings.resume_every_s))
 

@@ -1,4 +1,5 @@
-"""Posted prices from live figures: compute credits from the ledger, verdicts from the proof service, the tariff from the settings.
+"""Posted prices from live figures: compute credits from the ledger, verdicts from the proof service, the tariff as
+the tenant declared it, else from the settings.
 
 A service that cannot be reached makes the answer UNAVAILABLE: a price with a guessed factor would look like a price.
 """
@@ -12,12 +13,15 @@ from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.proof.v1 import proof_pb2, proof_pb2_grpc
 from eil_mesh.clock import MICROSECONDS, Clock, to_us
 from eil_mesh.reward import FULL_REWARD_U, MICRO
+from eil_mesh.store import Store
 
+from eil_market import tables
 from eil_market.domain.load import credit_load
 from eil_market.domain.pricing import EnergyPrice, Price, price_ceu, price_munt, price_pft
 from eil_market.domain.reputation import Reputation, jeffreys
 from eil_market.peers import DEADLINE_S, answer
 from eil_market.settings import MarketSettings
+from eil_market.tariff import price_now
 
 METERING, TREASURY = "@metering", "@treasury"
 PAGE = 1000
@@ -30,13 +34,15 @@ class Oracle:
         self,
         economy: economy_pb2_grpc.EconomyServiceAsyncStub,
         proof: proof_pb2_grpc.ProofServiceAsyncStub,
+        store: Store,
         settings: MarketSettings,
         clock: Clock,
     ) -> None:
-        self._economy, self._proof, self._settings, self._clock = economy, proof, settings, clock
+        self._economy, self._proof, self._store = economy, proof, store
+        self._settings, self._clock = settings, clock
 
-    async def prices(self, quantity_ceu: float) -> Sequence[Price]:
-        """Prices of CEU, PFT and MUNT when `quantity_ceu` are bought at once.
+    async def prices(self, tenant: str, quantity_ceu: float) -> Sequence[Price]:
+        """Prices of CEU, PFT and MUNT for a tenant when `quantity_ceu` are bought at once.
 
         Raises:
             Unavailable: the economy or the proof service does not answer.
@@ -50,7 +56,8 @@ class Oracle:
             self._record(),
         )
         load = credit_load(supplies["CEU"], metering.balance_u, treasury.reserved_u, lately_u, settings.demand_window_s)
-        energy = EnergyPrice.per_kwh(settings.energy_price_per_kwh, settings.currency)
+        per_kwh, tariff_source = await self.tariff(tenant)
+        energy = EnergyPrice.per_kwh(per_kwh, settings.currency, tariff_source)
         verdicts = jeffreys(record.valid, record.measured)
         ceu = price_ceu(
             settings.energy_per_ceu_j,
@@ -68,6 +75,11 @@ class Oracle:
             price_pft(proven_j, energy, verdicts, proven_source=source),
             price_munt(settings.licence_term_ceu, ceu, supplies["MUNT"] // MICRO, rewarded_skill(record)),
         )
+
+    async def tariff(self, tenant: str) -> tuple[float, str]:
+        """(price of energy now [currency/kWh], where it comes from)."""
+        declared = await self._store.read(lambda conn: tables.tariff(conn, tenant))
+        return price_now(declared, self._settings, self._clock.now_us())
 
     async def reputation(self) -> Reputation:
         """How far the tenant's measured proofs are trusted.

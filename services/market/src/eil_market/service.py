@@ -11,6 +11,7 @@ from eil_mesh.call import caller
 from eil_mesh.clock import MICROSECONDS, Clock, from_us, to_us
 from eil_mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from eil_mesh.paging import page_of
+from eil_mesh.store import Store
 
 from eil_market.domain.errors import MarketError
 from eil_market.domain.pool import Pool, PoolLimits, add_liquidity, remove_liquidity, swap_exact_in
@@ -22,7 +23,8 @@ from eil_market.domain.reputation import reputation_discount
 from eil_market.exchange import Exchange, Plan, Position, shown
 from eil_market.oracle import Oracle
 from eil_market.settings import MarketSettings
-from eil_market.tables import Intent, place_of
+from eil_market.tables import Intent, place_of, put_tariff
+from eil_market.tariff import require_order
 
 FIELDS: Mapping[str, str] = {
     "deadline_us": "deadline",
@@ -37,19 +39,31 @@ class MarketService(market_pb2_grpc.MarketServiceServicer):
     """See the contract for what each method promises. Who swaps or provides does so with the account of its token's subject; rewards lie
     there already, credits of the starting grant come there by a Transfer from the economy's `@treasury`."""
 
-    def __init__(self, exchange: Exchange, oracle: Oracle, settings: MarketSettings, clock: Clock) -> None:
-        self._exchange, self._oracle, self._settings, self._clock = exchange, oracle, settings, clock
+    def __init__(
+        self, store: Store, exchange: Exchange, oracle: Oracle, settings: MarketSettings, clock: Clock
+    ) -> None:
+        self._store, self._exchange, self._oracle = store, exchange, oracle
+        self._settings, self._clock = settings, clock
         self._limits, self._quotes = PoolLimits(settings.max_trade_ppm), Quotes()
 
     async def GetPricing(
         self, request: market_pb2.GetPricingRequest, context: grpc.aio.ServicerContext
     ) -> market_pb2.GetPricingResponse:
-        caller()
+        tenant = caller().tenant
         with refusals():
-            prices = await self._oracle.prices(request.quantity or 1.0)
+            prices = await self._oracle.prices(tenant, request.quantity or 1.0)
         return market_pb2.GetPricingResponse(
             prices=[_price(price) for price in prices], time=from_us(self._clock.now_us())
         )
+
+    async def PutTariff(
+        self, request: market_pb2.PutTariffRequest, context: grpc.aio.ServicerContext
+    ) -> market_pb2.PutTariffResponse:
+        tenant = caller().tenant
+        require_order(request)
+        await self._store.write(lambda tx: put_tariff(tx, tenant, request))
+        price, source = await self._oracle.tariff(tenant)
+        return market_pb2.PutTariffResponse(price_per_kwh=price, source=source)
 
     async def GetPool(
         self, request: market_pb2.GetPoolRequest, context: grpc.aio.ServicerContext

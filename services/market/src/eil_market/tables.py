@@ -49,6 +49,10 @@ CREATE TABLE IF NOT EXISTS intents (
   done INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, kind, request_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tariffs (
+  tenant TEXT PRIMARY KEY,
+  body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS intents_by_time ON intents (tenant, pair, updated_us) WHERE done = 1;
 CREATE INDEX IF NOT EXISTS intents_unfinished ON intents (tenant, pair) WHERE done = 0;
 """
@@ -211,3 +215,14 @@ def newest(conn: sqlite3.Connection, tenant: str, pair: str, before: str, limit:
 def place_of(intent: Intent) -> str:
     """Where an intent stands among all, for the next page."""
     return f"{intent.updated_us}.{intent.kind}.{intent.request_id}"
+
+
+def put_tariff(tx: Tx, tenant: str, tariff: market_pb2.PutTariffRequest) -> None:
+    """Keep a tenant's tariff in place of the one before."""
+    tx.conn.execute("INSERT OR REPLACE INTO tariffs VALUES (?, ?)", (tenant, tariff.SerializeToString()))
+
+
+def tariff(conn: sqlite3.Connection, tenant: str) -> market_pb2.PutTariffRequest:
+    """A tenant's tariff, without steps if none was declared."""
+    row = conn.execute("SELECT body FROM tariffs WHERE tenant = ?", (tenant,)).fetchone()
+    return market_pb2.PutTariffRequest.FromString(row[0]) if row else market_pb2.PutTariffRequest()

@@ -47,6 +47,8 @@ class EnergyPrice:
 
     per_j: float
     currency: str
+    source: str = "tariff"
+    """Where it comes from, in words."""
 
     def __post_init__(self) -> None:
         _require(self.per_j, "energy_price", above=0.0)
@@ -54,9 +56,9 @@ class EnergyPrice:
             raise InvalidPriceInput(f"Currency {self.currency!r} is no ISO 4217 code: give three capitals.", "currency")
 
     @classmethod
-    def per_kwh(cls, price: float, currency: str) -> "EnergyPrice":
+    def per_kwh(cls, price: float, currency: str, source: str = "tariff") -> "EnergyPrice":
         """From a tariff in currency per kilowatt-hour."""
-        return cls(_require(price, "energy_price", above=0.0) / J_PER_KWH, currency)
+        return cls(_require(price, "energy_price", above=0.0) / J_PER_KWH, currency, source)
 
 
 def congestion_factor(demand_ceu_per_s: float, supply_ceu_per_s: float) -> float:
@@ -198,7 +200,7 @@ def _tariff(energy: EnergyPrice) -> Factor:
         "energy_price",
         energy.per_j,
         f"{energy.currency}/J",
-        f"tariff, {energy.per_j * J_PER_KWH:g} {energy.currency} per kWh",
+        f"{energy.per_j * J_PER_KWH:g} {energy.currency} per kWh; {energy.source}",
     )
 
 

@@ -245,3 +245,29 @@ class GetReputationResponse(_message.Message):
     level: float
     discount: float
     def __init__(self, valid: _Optional[int] = ..., total: _Optional[int] = ..., mean: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., level: _Optional[float] = ..., discount: _Optional[float] = ...) -> None: ...
+
+class PutTariffRequest(_message.Message):
+    __slots__ = ("source", "steps", "until")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    steps: _containers.RepeatedCompositeFieldContainer[TariffStep]
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, source: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[TariffStep, _Mapping]]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class TariffStep(_message.Message):
+    __slots__ = ("begin", "price_per_kwh")
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    PRICE_PER_KWH_FIELD_NUMBER: _ClassVar[int]
+    begin: _timestamp_pb2.Timestamp
+    price_per_kwh: float
+    def __init__(self, begin: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., price_per_kwh: _Optional[float] = ...) -> None: ...
+
+class PutTariffResponse(_message.Message):
+    __slots__ = ("price_per_kwh", "source")
+    PRICE_PER_KWH_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    price_per_kwh: float
+    source: str
+    def __init__(self, price_per_kwh: _Optional[float] = ..., source: _Optional[str] = ...) -> None: ...

@@ -40,6 +40,11 @@ class MarketServiceStub:
                 request_serializer=eil_dot_market_dot_v1_dot_market__pb2.GetPricingRequest.SerializeToString,
                 response_deserializer=eil_dot_market_dot_v1_dot_market__pb2.GetPricingResponse.FromString,
                 _registered_method=True)
+        self.PutTariff = channel.unary_unary(
+                '/eil.market.v1.MarketService/PutTariff',
+                request_serializer=eil_dot_market_dot_v1_dot_market__pb2.PutTariffRequest.SerializeToString,
+                response_deserializer=eil_dot_market_dot_v1_dot_market__pb2.PutTariffResponse.FromString,
+                _registered_method=True)
         self.GetPool = channel.unary_unary(
                 '/eil.market.v1.MarketService/GetPool',
                 request_serializer=eil_dot_market_dot_v1_dot_market__pb2.GetPoolRequest.SerializeToString,
@@ -83,6 +88,13 @@ class MarketServiceServicer:
 
     def GetPricing(self, request, context):
         """Posted prices of the three tokens, every factor explained.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutTariff(self, request, context):
+        """Declares what energy costs the tenant over time, in place of what was declared before: prices follow it, hour by hour.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +157,11 @@ def add_MarketServiceServicer_to_server(servicer, server):
                     servicer.GetPricing,
                     request_deserializer=eil_dot_market_dot_v1_dot_market__pb2.GetPricingRequest.FromString,
                     response_serializer=eil_dot_market_dot_v1_dot_market__pb2.GetPricingResponse.SerializeToString,
+            ),
+            'PutTariff': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutTariff,
+                    request_deserializer=eil_dot_market_dot_v1_dot_market__pb2.PutTariffRequest.FromString,
+                    response_serializer=eil_dot_market_dot_v1_dot_market__pb2.PutTariffResponse.SerializeToString,
             ),
             'GetPool': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPool,
@@ -210,6 +227,33 @@ class MarketService:
             '/eil.market.v1.MarketService/GetPricing',
             eil_dot_market_dot_v1_dot_market__pb2.GetPricingRequest.SerializeToString,
             eil_dot_market_dot_v1_dot_market__pb2.GetPricingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutTariff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.market.v1.MarketService/PutTariff',
+            eil_dot_market_dot_v1_dot_market__pb2.PutTariffRequest.SerializeToString,
+            eil_dot_market_dot_v1_dot_market__pb2.PutTariffResponse.FromString,
             options,
             channel_credentials,
             insecure,

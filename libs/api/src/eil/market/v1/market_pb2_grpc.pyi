@@ -35,6 +35,8 @@ class MarketServiceStub:
     def __new__(cls, channel: _aio.Channel) -> MarketServiceAsyncStub: ...
     GetPricing: _grpc.UnaryUnaryMultiCallable[_market_pb2.GetPricingRequest, _market_pb2.GetPricingResponse]
     """Posted prices of the three tokens, every factor explained."""
+    PutTariff: _grpc.UnaryUnaryMultiCallable[_market_pb2.PutTariffRequest, _market_pb2.PutTariffResponse]
+    """Declares what energy costs the tenant over time, in place of what was declared before: prices follow it, hour by hour."""
     GetPool: _grpc.UnaryUnaryMultiCallable[_market_pb2.GetPoolRequest, _market_pb2.GetPoolResponse]
     """A pool of the tenant. NOT_FOUND if nobody has put liquidity in."""
     ListTrades: _grpc.UnaryUnaryMultiCallable[_market_pb2.ListTradesRequest, _market_pb2.ListTradesResponse]
@@ -59,6 +61,8 @@ class MarketServiceAsyncStub(MarketServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPricing: _aio.UnaryUnaryMultiCallable[_market_pb2.GetPricingRequest, _market_pb2.GetPricingResponse]  # type: ignore[assignment]
     """Posted prices of the three tokens, every factor explained."""
+    PutTariff: _aio.UnaryUnaryMultiCallable[_market_pb2.PutTariffRequest, _market_pb2.PutTariffResponse]  # type: ignore[assignment]
+    """Declares what energy costs the tenant over time, in place of what was declared before: prices follow it, hour by hour."""
     GetPool: _aio.UnaryUnaryMultiCallable[_market_pb2.GetPoolRequest, _market_pb2.GetPoolResponse]  # type: ignore[assignment]
     """A pool of the tenant. NOT_FOUND if nobody has put liquidity in."""
     ListTrades: _aio.UnaryUnaryMultiCallable[_market_pb2.ListTradesRequest, _market_pb2.ListTradesResponse]  # type: ignore[assignment]
@@ -86,6 +90,14 @@ class MarketServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_market_pb2.GetPricingResponse, _abc.Awaitable[_market_pb2.GetPricingResponse]]:
         """Posted prices of the three tokens, every factor explained."""
+
+    @_abc_1.abstractmethod
+    def PutTariff(
+        self,
+        request: _market_pb2.PutTariffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_pb2.PutTariffResponse, _abc.Awaitable[_market_pb2.PutTariffResponse]]:
+        """Declares what energy costs the tenant over time, in place of what was declared before: prices follow it, hour by hour."""
 
     @_abc_1.abstractmethod
     def GetPool(
