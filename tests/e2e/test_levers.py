@@ -46,10 +46,10 @@ def test_a_cooling_set_point_is_learned_and_raised_as_far_as_the_temperature_all
         "crac",
     ]
     free = plant.act(mode="observe", constraints={"max_latency_ms": 20.0})
-    assert wanted(free)["crac"]["value"] == 27.0
+    assert wanted(free)["crac"]["value"] == 22.0, "a step beyond the 20 and 21 °C that were seen"
     assert wanted(free)["crac"]["revert_to"] == 18.0
-    bound = plant.act(constraints={"max_latency_ms": 20.0, "max_temperature_c": 32.0})
-    assert wanted(bound)["crac"]["value"] < 27.0
+    bound = plant.act(constraints={"max_latency_ms": 20.0, "max_temperature_c": 30.0})
+    assert wanted(bound)["crac"]["value"] < 22.0
     assert bound["proof"]["feasibility_check"]
     settings = [other["settings"]["crac"] for other in bound["alternatives"]]
     assert len(set(settings)) > 1, "other settings were weighed too"

@@ -129,12 +129,12 @@ class TestWorth:
         seen = history(cooling=np.where(np.arange(200) % 40 < 20, 22.0, 23.0))
         plant, law = learn_plant(seen, [CRAC]), learn_thermal(seen, [CRAC])
         free = decide(situation(plant, levers=[CRAC], now={"crac": 23.0}, thermal=law))
-        bound = decide(
-            situation(
-                plant, goal=Goal(300.0, 20.0, max_temperature_c=34.0), levers=[CRAC], now={"crac": 23.0}, thermal=law
-            )
-        )
-        assert free.chosen.setting["crac"] == 27.0
+        goal = Goal(300.0, 20.0, max_temperature_c=34.0)
+        assert free.chosen.setting["crac"] == 24.0, "a step beyond what was seen, however good it looks"
+        warm = dataclasses.replace(plant, gains={"crac": dataclasses.replace(plant.gains["crac"], high=27.0)})
+        far = decide(situation(warm, levers=[CRAC], now={"crac": 23.0}, thermal=law))
+        assert far.chosen.setting["crac"] == 27.0
+        bound = decide(situation(warm, goal=goal, levers=[CRAC], now={"crac": 23.0}, thermal=law))
         assert 23.0 <= bound.chosen.setting["crac"] < 27.0
         others = {c.setting["crac"]: c for c in bound.others}
         assert "°C" in others[27.0].broken[0]

@@ -104,6 +104,4 @@ def movable(lever: Lever, plant: Plant, now: float) -> tuple[float, float]:
     known = abs(gain.w_per_unit) > 1.645 * gain.sd_w_per_unit
     if not known and not lever.explore:
         return now, now
-    if lever.kind == "cooling" and known:
-        return lever.low, lever.high
     return min(gain.low, now) - lever.unit_step, max(gain.high, now) + lever.unit_step
