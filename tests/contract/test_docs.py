@@ -135,7 +135,7 @@ def test_every_setting_stands_in_its_services_readme(name):
     ]
     rows = [f"| `{field}` | `{fields[field].default}` | {meaning} |" for field, meaning in own]
     assert rows, "a service has settings, and each is explained beneath itself"
-    assert re.findall(r"^\| `[a-z_]+` .*$", readme, re.MULTILINE) == rows
+    assert re.findall(r"^\| `[a-z0-9_]+` .*$", readme, re.MULTILINE) == rows
 
 
 @pytest.mark.parametrize("name", SERVICES)

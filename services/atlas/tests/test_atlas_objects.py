@@ -1,74 +1,294 @@
-"""The folder of objects: where files lie, what a crash leaves, what damage does."""
+"""What every place of objects promises, in a folder and in a bucket of a real S3 server; and what is each one's own."""
 
 import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
+import grpc
 import pytest
-from eil_atlas.objects import ObjectFolder
-from eil_mesh.errors import DataLoss, Unavailable
+from botocore.client import BaseClient
+from botocore.exceptions import EndpointConnectionError
+from eil.atlas.v1 import atlas_pb2, atlas_pb2_grpc
+from eil_atlas.bucket import Bucket
+from eil_atlas.folder import Folder
+from eil_atlas.main import build, open_objects
+from eil_atlas.objects import Objects, name_of
+from eil_atlas.settings import AtlasSettings
+from eil_mesh.errors import DataLoss, FailedPrecondition, Unavailable
+from eil_mesh.status import reason_of
+from eil_mesh.testing import metadata, running, token
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 CONTENT = b"weights"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
+BIG = bytes(range(256)) * (20 * 1024 * 1024 // 256)
+EVIL = "../evil"
+
+
+class Files:
+    """A folder as whoever has the disk sees it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def names(self) -> list[str]:
+        return [str(path.relative_to(self._root)) for path in self._root.rglob("*") if path.is_file()]
+
+    def alter(self, name: str, content: bytes) -> None:
+        (self._root / name).write_bytes(content)
+
+    def remove(self, name: str) -> None:
+        (self._root / name).unlink()
+
+
+class Keys:
+    """A bucket as whoever has its credentials sees it."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        self.client, self.bucket, self.prefix = client, bucket, prefix
+
+    def names(self) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return [entry["Key"].removeprefix(self.prefix) for entry in found]
+
+    def alter(self, name: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=content)
+
+    def remove(self, name: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
+
+    def uploads(self) -> list[str]:
+        return [upload["Key"] for upload in self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])]
+
+
+@dataclass
+class Place:
+    objects: Objects
+    behind: Files | Keys
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> ObjectFolder:
-    made = ObjectFolder(tmp_path / "objects")
+def folder(tmp_path: Path) -> Place:
+    made = Folder(tmp_path / "objects")
     made.clean()
-    return made
+    return Place(made, Files(tmp_path / "objects"))
 
 
-def files(tmp_path: Path) -> list[Path]:
-    return [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testtest")
 
 
-def test_an_object_lies_under_its_digest_in_its_tenants_folder(folder: ObjectFolder, tmp_path: Path):
-    assert folder.put("../evil", CONTENT) == DIGEST
-    tenant = hashlib.sha256(b"../evil").hexdigest()[:32]
-    assert files(tmp_path) == [tmp_path / "objects" / tenant / DIGEST[:2] / DIGEST]
-    assert folder.get("../evil", DIGEST) == CONTENT
+@pytest.fixture
+def s3(credentials: None) -> Iterator[Keys]:
+    """A bucket of its own, gone at the end."""
+    if not (server := os.environ.get("EIL_TEST_S3", "")):
+        pytest.skip("no S3 server: set EIL_TEST_S3")
+    client = boto3.client("s3", endpoint_url=server, region_name="us-east-1")
+    keys = Keys(client, f"test-{os.getpid()}-{time.monotonic_ns()}", "mesh/")
+    client.create_bucket(Bucket=keys.bucket)
+    yield keys
+    keys.prefix = ""
+    for name in keys.names():
+        keys.remove(name)
+    client.delete_bucket(Bucket=keys.bucket)
 
 
-def test_the_same_content_again_is_the_same_file(folder: ObjectFolder, tmp_path: Path):
-    folder.put("a", CONTENT)
-    (path,) = files(tmp_path)
-    before = path.stat().st_ino
-    folder.put("a", CONTENT)
-    assert files(tmp_path) == [path]
-    assert path.stat().st_ino == before
+def bucket_of(s3: Keys, abandoned_s: float = 3600.0) -> Bucket:
+    return Bucket(f"s3://{s3.bucket}/{s3.prefix}", s3.client.meta.endpoint_url, "us-east-1", abandoned_s)
 
 
-@pytest.mark.parametrize("damage", [b"", b"weightz", CONTENT + b"\n"])
-def test_damage_is_data_loss_until_the_content_is_put_again(folder: ObjectFolder, tmp_path: Path, damage: bytes):
-    folder.put("a", CONTENT)
-    files(tmp_path)[0].write_bytes(damage)
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest) -> Place:
+    if request.param == "folder":
+        return request.getfixturevalue("folder")
+    s3 = request.getfixturevalue("s3")
+    made = bucket_of(s3)
+    made.clean()
+    return Place(made, s3)
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """Address where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_an_object_lies_under_its_digest_in_its_tenants_part(place: Place):
+    assert place.objects.put(EVIL, CONTENT) == DIGEST
+    tenant = hashlib.sha256(EVIL.encode()).hexdigest()[:32]
+    assert place.behind.names() == [f"{tenant}/{DIGEST[:2]}/{DIGEST}"]
+    assert place.objects.get(EVIL, DIGEST) == CONTENT
+
+
+def test_the_same_content_again_is_one_object(place: Place):
+    assert place.objects.put("a", CONTENT) == place.objects.put("a", CONTENT)
+    assert place.behind.names() == [name_of("a", DIGEST)]
+    assert place.objects.get("a", DIGEST) == CONTENT
+
+
+def test_tenants_are_apart(place: Place):
+    place.objects.put("a", CONTENT)
+    with pytest.raises(DataLoss):
+        place.objects.get("b", DIGEST)
+    place.objects.put("b", CONTENT)
+    assert len(place.behind.names()) == 2
+    place.behind.remove(name_of("a", DIGEST))
+    assert place.objects.get("b", DIGEST) == CONTENT
+
+
+@pytest.mark.parametrize("damage", [b"", CONTENT[:3], b"weightz", CONTENT + b"\n"])
+def test_damage_is_data_loss_until_the_content_is_put_again(place: Place, damage: bytes):
+    place.objects.put("a", CONTENT)
+    place.behind.alter(name_of("a", DIGEST), damage)
     with pytest.raises(DataLoss) as caught:
-        folder.get("a", DIGEST)
+        place.objects.get("a", DIGEST)
     assert caught.value.reason == "OBJECT_DAMAGED"
-    folder.put("a", CONTENT)
-    assert folder.get("a", DIGEST) == CONTENT
+    place.objects.put("a", CONTENT)
+    assert place.objects.get("a", DIGEST) == CONTENT
 
 
-def test_a_lost_file_is_data_loss(folder: ObjectFolder, tmp_path: Path):
-    folder.put("a", CONTENT)
-    files(tmp_path)[0].unlink()
+def test_a_lost_content_is_data_loss(place: Place):
+    place.objects.put("a", CONTENT)
+    place.behind.remove(name_of("a", DIGEST))
     with pytest.raises(DataLoss) as caught:
-        folder.get("a", DIGEST)
+        place.objects.get("a", DIGEST)
     assert caught.value.reason == "OBJECT_LOST"
 
 
-def test_what_a_crash_left_half_written_goes_at_the_start(folder: ObjectFolder, tmp_path: Path):
-    folder.put("a", CONTENT)
+def test_a_big_content_comes_back_and_a_truncated_one_does_not(place: Place):
+    digest = place.objects.put("a", BIG)
+    assert place.objects.get("a", digest) == BIG
+    place.behind.alter(name_of("a", digest), BIG[:-1])
+    with pytest.raises(DataLoss) as caught:
+        place.objects.get("a", digest)
+    assert caught.value.reason == "OBJECT_DAMAGED"
+
+
+def test_what_a_crash_left_half_written_in_the_folder_goes_at_the_start(folder: Place, tmp_path: Path):
+    folder.objects.put("a", CONTENT)
     (tmp_path / "objects" / "incoming" / "0123").write_bytes(b"wei")
-    folder.clean()
-    assert [path.name for path in files(tmp_path)] == [DIGEST]
+    folder.objects.clean()
+    assert folder.behind.names() == [name_of("a", DIGEST)]
 
 
-def test_a_disk_that_refuses_leaves_nothing(folder: ObjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_same_content_again_is_the_same_file(folder: Place, tmp_path: Path):
+    folder.objects.put("a", CONTENT)
+    path = tmp_path / "objects" / name_of("a", DIGEST)
+    before = path.stat().st_ino
+    folder.objects.put("a", CONTENT)
+    assert path.stat().st_ino == before
+
+
+def test_a_disk_that_refuses_leaves_nothing(folder: Place, monkeypatch: pytest.MonkeyPatch):
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("eil_atlas.objects.os.fsync", full)
+    monkeypatch.setattr("eil_atlas.folder.os.fsync", full)
     with pytest.raises(Unavailable, match="No space left on device"):
-        folder.put("a", CONTENT)
-    assert files(tmp_path) == []
+        folder.objects.put("a", CONTENT)
+    assert folder.behind.names() == []
+
+
+def test_a_big_content_goes_up_in_parts(s3: Keys):
+    digest = bucket_of(s3).put("a", BIG)
+    etag = s3.client.head_object(Bucket=s3.bucket, Key=s3.prefix + name_of("a", digest))["ETag"]
+    assert etag.strip('"').endswith("-3")
+    assert s3.uploads() == []
+
+
+def test_an_upload_in_parts_that_fails_leaves_nothing(s3: Keys, monkeypatch: pytest.MonkeyPatch):
+    call = BaseClient._make_api_call
+
+    def broken(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation == "UploadPart" and arguments["PartNumber"] == 2:
+            assert len(s3.uploads()) == 1
+            raise EndpointConnectionError(endpoint_url="http://away")
+        return call(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", broken)
+    with pytest.raises(Unavailable):
+        bucket_of(s3).put("a", BIG)
+    assert (s3.names(), s3.uploads()) == ([], [])
+
+
+def test_uploads_that_a_crash_left_go_at_the_start_when_nobody_can_be_at_them(s3: Keys):
+    for key in (s3.prefix + "ab/cd", "others/ab"):
+        s3.client.create_multipart_upload(Bucket=s3.bucket, Key=key)
+    bucket_of(s3).clean()
+    assert len(s3.uploads()) == 2
+    bucket_of(s3, abandoned_s=-5.0).clean()  # the server tells its time in whole seconds
+    assert s3.uploads() == ["others/ab"]
+    for upload in s3.client.list_multipart_uploads(Bucket=s3.bucket)["Uploads"]:
+        s3.client.abort_multipart_upload(Bucket=s3.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+def test_a_bucket_that_cannot_be_used_stops_the_start(s3: Keys, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(FailedPrecondition, match="NoSuchBucket"):
+        Bucket("s3://no-such-bucket", s3.client.meta.endpoint_url, "us-east-1").clean()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    refused = bucket_of(s3)
+    with pytest.raises(FailedPrecondition, match="SignatureDoesNotMatch"):
+        refused.clean()
+    with pytest.raises(Unavailable, match="SignatureDoesNotMatch"):
+        refused.put("a", CONTENT)
+
+
+def test_a_server_that_is_away_is_unavailable_and_lets_the_service_start(credentials: None, nowhere: str):
+    away = Bucket("s3://bucket", nowhere, "us-east-1")
+    away.clean()
+    for call in (lambda: away.put("a", CONTENT), lambda: away.put("a", BIG), lambda: away.get("a", DIGEST)):
+        with pytest.raises(Unavailable, match="EndpointConnectionError") as caught:
+            call()
+        assert caught.value.reason == "STORE_FAILED"
+        assert caught.value.retry_after_s
+
+
+async def put_and_get(tmp_path: Path, url: str, server: str) -> atlas_pb2.GetObjectResponse:
+    """An object through the service that keeps its objects there."""
+    async with (
+        running(tmp_path, AtlasSettings, build, objects_url=url, s3_endpoint_url=server),
+        grpc.aio.insecure_channel("unix:atlas.sock", options=[("grpc.default_authority", "localhost")]) as channel,
+    ):
+        stub: Any = atlas_pb2_grpc.AtlasServiceStub(channel)
+        caller = metadata(token(tmp_path))
+        put = await stub.PutObject(atlas_pb2.PutObjectRequest(content=CONTENT), metadata=caller)
+        return await stub.GetObject(atlas_pb2.GetObjectRequest(digest=put.digest), metadata=caller)
+
+
+async def test_the_service_keeps_its_objects_in_the_bucket(s3: Keys, tmp_path: Path):
+    got = await put_and_get(tmp_path, f"s3://{s3.bucket}/{s3.prefix}", s3.client.meta.endpoint_url)
+    assert got.content == CONTENT
+    assert [name.rpartition("/")[2] for name in s3.names()] == [DIGEST]
+    assert not (tmp_path / "objects").exists()
+
+
+async def test_the_service_says_when_to_try_again_if_the_server_is_away(
+    credentials: None, nowhere: str, tmp_path: Path
+):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await put_and_get(tmp_path, "s3://bucket", nowhere)
+    assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "STORE_FAILED")
+    failed: Any = caught.value
+    status = rpc_status.from_call(failed)
+    assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+
+
+@pytest.mark.parametrize("url", ["bucket", "s3://", "s3://Bucket", "s3://bucket//a", "http://bucket"])
+def test_an_address_that_is_none_is_refused(url: str):
+    with pytest.raises(ValueError, match="objects_url"):
+        AtlasSettings(objects_url=url)
+
+
+def test_without_an_address_objects_lie_in_a_folder(tmp_path: Path):
+    assert isinstance(open_objects(AtlasSettings(state=tmp_path)), Folder)

@@ -1,17 +1,14 @@
-"""Objects: files named by the SHA-256 of their content, one folder a tenant, with a row for each in the store.
+"""Objects: contents named by their SHA-256, each tenant's apart, with a row for each in the store.
 
-A file is whole before it has its name (written aside, fsync, rename), and has its name before it has its row: a crash leaves at most a
-file without a row, which the next put of that content takes over.
+The contents lie in a folder (`folder.py`) or a bucket of an S3 server (`bucket.py`). A content is there before it has its row: a crash
+leaves at most a content without a row, which the next put of it takes over.
 """
 
 import hashlib
-import os
-import secrets
-import shutil
 import sqlite3
-from pathlib import Path
+from typing import Protocol
 
-from eil_mesh.errors import DataLoss, NotFound, Unavailable
+from eil_mesh.errors import DataLoss, NotFound
 from eil_mesh.store import Tx
 
 SCHEMA = """
@@ -25,6 +22,8 @@ CREATE TABLE IF NOT EXISTS objects (
 ) STRICT, WITHOUT ROWID;
 """
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
+MOST_AT_WORK = 8
+"""Contents put or got at a time; the next waits, at most as long as its deadline."""
 
 
 def register(tx: Tx, tenant: str, digest: str, media_type: str, size: int) -> None:
@@ -46,75 +45,57 @@ def media_type_of(conn: sqlite3.Connection, tenant: str, digest: str) -> str:
     return row[0]
 
 
-class ObjectFolder:
-    """The files: `root/<digest of the tenant>/<first two digits>/<digest>`. Its methods block on the disk."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._incoming = root / "incoming"
+class Objects(Protocol):
+    """Where contents lie. The methods block, on a disk or a server: call them in threads."""
 
     def clean(self) -> None:
-        """Remove what a crash left half-written. Only for the start, when nobody writes."""
-        if self._incoming.exists():
-            shutil.rmtree(self._incoming)
-        self._incoming.mkdir(parents=True, mode=0o700)
+        """Remove what a crash left half-written. For the start, before anything is put.
+
+        Raises:
+            FailedPrecondition: the place is not to be used as it is set up.
+        """
+        ...
 
     def put(self, tenant: str, content: bytes) -> str:
-        """Store content, durable on return; returns its SHA-256. A damaged file of that name is replaced.
+        """Store content, durable on return; returns its SHA-256. The same again is one object, and mends a damaged one.
 
         Raises:
-            Unavailable: the disk refused it.
+            Unavailable: the disk or the server refused it.
         """
-        digest = hashlib.sha256(content).hexdigest()
-        path = self._path(tenant, digest)
-        aside = self._incoming / secrets.token_hex(16)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not (path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == digest):
-                with aside.open("xb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                aside.replace(path)
-            for folder in (path.parent, path.parent.parent, self._root):
-                _sync(folder)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise Unavailable(
-                f"the object could not be written ({error.strerror}); nothing was stored; free some space and try again",
-                reason="STORE_FAILED",
-            ) from error
-        return digest
+        ...
 
     def get(self, tenant: str, digest: str) -> bytes:
-        """Content of an object that the tenant has.
+        """Content of an object that the tenant has, checked against its SHA-256.
 
         Raises:
-            DataLoss: the file is gone, or is not what was stored.
+            DataLoss: it is gone, or is not what was stored.
+            Unavailable: the server is away.
         """
-        try:
-            content = self._path(tenant, digest).read_bytes()
-        except FileNotFoundError:
-            raise DataLoss(
-                f"the file of object {digest} is gone; put the content again or restore it from a backup",
-                reason="OBJECT_LOST",
-            ) from None
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise DataLoss(
-                f"the file of object {digest} was altered or damaged; put the content again or restore it from a backup",
-                reason="OBJECT_DAMAGED",
-            )
-        return content
-
-    def _path(self, tenant: str, digest: str) -> Path:
-        # A tenant's name may hold what no file name can.
-        return self._root / hashlib.sha256(tenant.encode()).hexdigest()[:32] / digest[:2] / digest
+        ...
 
 
-def _sync(folder: Path) -> None:
-    """Make the names in a folder survive power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def name_of(tenant: str, digest: str) -> str:
+    """Where an object lies: `<digest of the tenant>/<first two digits>/<digest>`. A tenant's name may hold what no file name can."""
+    return f"{hashlib.sha256(tenant.encode()).hexdigest()[:32]}/{digest[:2]}/{digest}"
+
+
+def checked(content: bytes, digest: str) -> bytes:
+    """The content, if it is what was stored.
+
+    Raises:
+        DataLoss: it is not.
+    """
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise DataLoss(
+            f"object {digest} was altered or damaged where it is stored; put the content again or restore it from a backup",
+            reason="OBJECT_DAMAGED",
+        )
+    return content
+
+
+def lost(digest: str) -> DataLoss:
+    """The error of a content that is not where it was put."""
+    return DataLoss(
+        f"object {digest} is gone from where it was stored; put the content again or restore it from a backup",
+        reason="OBJECT_LOST",
+    )

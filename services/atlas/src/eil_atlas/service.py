@@ -22,8 +22,9 @@ LONGEST_MAP_S = 31 * 86400.0
 class AtlasService(atlas_pb2_grpc.AtlasServiceServicer):
     """See the contract for what each method promises."""
 
-    def __init__(self, store: Store, folder: objects.ObjectFolder, domain: str) -> None:
-        self._store, self._folder, self._domain = store, folder, domain
+    def __init__(self, store: Store, contents: objects.Objects, domain: str) -> None:
+        self._store, self._contents, self._domain = store, contents, domain
+        self._places = asyncio.Semaphore(objects.MOST_AT_WORK)
 
     async def GetEnergyMap(
         self, request: atlas_pb2.GetEnergyMapRequest, context: grpc.aio.ServicerContext
@@ -55,7 +56,8 @@ class AtlasService(atlas_pb2_grpc.AtlasServiceServicer):
         self, request: atlas_pb2.PutObjectRequest, context: grpc.aio.ServicerContext
     ) -> atlas_pb2.PutObjectResponse:
         tenant, media_type = caller().tenant, request.media_type or objects.DEFAULT_MEDIA_TYPE
-        digest = await asyncio.to_thread(self._folder.put, tenant, request.content)
+        async with self._places:
+            digest = await asyncio.to_thread(self._contents.put, tenant, request.content)
         await self._store.write(lambda tx: objects.register(tx, tenant, digest, media_type, len(request.content)))
         return atlas_pb2.PutObjectResponse(digest=digest)
 
@@ -64,7 +66,8 @@ class AtlasService(atlas_pb2_grpc.AtlasServiceServicer):
     ) -> atlas_pb2.GetObjectResponse:
         tenant = caller().tenant
         media_type = await self._store.read(lambda conn: objects.media_type_of(conn, tenant, request.digest))
-        content = await asyncio.to_thread(self._folder.get, tenant, request.digest)
+        async with self._places:
+            content = await asyncio.to_thread(self._contents.get, tenant, request.digest)
         return atlas_pb2.GetObjectResponse(content=content, media_type=media_type)
 
     async def AnchorHead(
