@@ -76,6 +76,17 @@ def _economy(options: BenchOptions) -> "Report":
     return bench_economy(options.postgres, quick=options.quick, operations=options.operations)
 
 
+def _atlas(options: BenchOptions) -> "Report":
+    from eil_cli.bench.atlas import bench_atlas
+
+    if options.data is None:
+        raise Failure(
+            "the benchmark of segments reads recorded series: give the folder of nab and skab with --data DIR",
+            exit_code=2,
+        )
+    return bench_atlas(options.data)
+
+
 Postgres = Annotated[
     str,
     typer.Option(
@@ -97,6 +108,7 @@ BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "proof": _proof,
     "decision": _decision,
     "economy": _economy,
+    "atlas": _atlas,
 }
 """Every benchmark by name."""
 
@@ -115,7 +127,8 @@ def bench(
             metavar="DIR",
             exists=True,
             file_okay=False,
-            help="regime: folder of labelled suites, each with SERIES.csv and labels.json. nvp: of ETTh1.csv and ETTh2.csv.",
+            help="regime: folder of labelled suites, each with SERIES.csv and labels.json. nvp: of ETTh1.csv and ETTh2.csv. "
+            "atlas: of nab and skab.",
         ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report there.")] = None,
@@ -156,6 +169,7 @@ def bench(
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
     nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. proof: claims true and false, savings
     that are known, altered records. economy: the ledger on either database, simulated, and the market's pools.
+    atlas: telemetry segments, bytes a sample and speed.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer
