@@ -35,9 +35,10 @@ class Ledger:
 
 @pytest.fixture
 def house(tmp_path):
-    store = Store(tmp_path / "proof.db", bonus.SCHEMA, ManualClock())
+    clock = ManualClock()
+    store = Store(tmp_path / "proof.db", bonus.SCHEMA, clock)
     ledger: Any = Ledger()
-    yield store, ledger, Bonus(store, ledger)
+    yield store, ledger, Bonus(store, ledger, clock)
     store.close()
 
 

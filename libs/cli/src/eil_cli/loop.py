@@ -113,7 +113,12 @@ def act(
         answer = call(state, token, "POST", "/v1/act", body)
     if as_json:
         print_json(answer)
-        return
+    else:
+        _print_decision(answer, servers)
+
+
+def _print_decision(answer: dict[str, Any], servers: int) -> None:
+    """What to do, why, and why nothing else."""
     action, predicted = answer.get("action", {}), answer.get("predicted_state", {})
     _print_table(
         f"{action.get('type', '')} to {action.get('target_servers', servers)} servers",

@@ -1,6 +1,7 @@
 """What is asked and known, in the words of the domain."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from eil.decision.v1 import decision_pb2
@@ -19,15 +20,27 @@ RESTS_ON = ("power_draw", "cpu_usage", "active_servers")
 """Channels that must not be old where a source sends them."""
 
 
-def history_of(
-    known: regime_pb2.GetHistoryResponse, now: decision_pb2.CurrentState, levers: Sequence[Lever]
-) -> History:
-    """The source's telemetry; servers that no row shows are those that serve now."""
-    columns, rows = _columns(known), len(known.times_us)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A source's newest telemetry, oldest first."""
+
+    times_s: Vector
+    columns: Mapping[str, Vector]
+    """Each as long as `times_s`, NaN where missing."""
+
+
+def seen_of(known: regime_pb2.GetHistoryResponse) -> Seen:
+    """The telemetry of an answer."""
     times_s = np.array(known.times_us, dtype=np.float64) / MICROSECONDS
+    return Seen(times_s, {column.name: np.array(column.values, dtype=np.float64) for column in known.columns})
+
+
+def history_of(seen: Seen, now: decision_pb2.CurrentState, levers: Sequence[Lever]) -> History:
+    """The source's telemetry; servers that no row shows are those that serve now."""
+    times_s, columns = seen.times_s, seen.columns
 
     def column(name: str) -> Vector:
-        return columns.get(name, np.full(rows, np.nan))
+        return columns.get(name, np.full(times_s.size, np.nan))
 
     servers = column("active_servers")
     return History(
@@ -63,7 +76,7 @@ def settings_of(
     return values, tuple(lever for lever in movable if lever.name not in values)
 
 
-def goal_of(request: decision_pb2.ActRequest, horizon_s: float, caution: float) -> Goal:
+def goal_of(request: decision_pb2.ActRequest, horizon_s: float) -> Goal:
     """What is wanted.
 
     Raises:
@@ -74,7 +87,6 @@ def goal_of(request: decision_pb2.ActRequest, horizon_s: float, caution: float) 
         horizon_s=horizon_s,
         max_latency_ms=limits.max_latency_ms or None,
         min_throughput=limits.min_throughput or None,
-        caution=caution,
         max_power_w=limits.max_power_w or None,
         max_temperature_c=limits.max_temperature_c or None,
         weights=_weights(request),
@@ -115,18 +127,11 @@ def ambient_k(history: History) -> float:
     return float(ambient[-1]) + KELVIN if ambient.size else DEFAULT_AMBIENT_K
 
 
-def too_old(known: regime_pb2.GetHistoryResponse, horizon_s: float, levers: Sequence[Lever]) -> str:
+def too_old(seen: Seen, horizon_s: float, levers: Sequence[Lever]) -> str:
     """Which channel that the decision rests on is older than the horizon on the source's clock, for people; "" if none is."""
-    if not known.times_us:
-        return ""
-    times_s, columns = np.array(known.times_us, dtype=np.float64) / MICROSECONDS, _columns(known)
     for name in (*RESTS_ON, *(lever.shown_by for lever in levers)):
-        seen = np.flatnonzero(np.isfinite(columns.get(name, np.empty(0))))
-        age_s = float(times_s[-1] - times_s[seen[-1]]) if seen.size else 0.0
+        sent = np.flatnonzero(np.isfinite(seen.columns.get(name, np.empty(0))))
+        age_s = float(seen.times_s[-1] - seen.times_s[sent[-1]]) if sent.size else 0.0
         if age_s > horizon_s:
             return f"{name!r} was last sent {age_s:.0f} s ago on the source's clock, longer than the horizon of {horizon_s:.0f} s"
     return ""
-
-
-def _columns(known: regime_pb2.GetHistoryResponse) -> Mapping[str, Vector]:
-    return {column.name: np.array(column.values, dtype=np.float64) for column in known.columns}

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from eil_decision.domain.choice import Choice
 from eil_decision.domain.goal import Goal
-from eil_decision.domain.learning import learn_plant, with_speeds
+from eil_decision.domain.learning import with_speeds
 from eil_decision.domain.levers import FLEET, Lever, contradictions
 from eil_decision.domain.load import MIN_HISTORY, Load, as_it_is, from_forecast, stage_rows
 from eil_decision.domain.lookahead import STAGES
 from eil_decision.domain.plant import History, Plant, newest_settings
-from eil_decision.domain.search import Situation
 from eil_decision.domain.search import decide as search
-from eil_decision.domain.thermal import learn_thermal
+from eil_decision.domain.search import situation_of
 
 
 class LoadPredictor(Protocol):
@@ -104,19 +103,10 @@ class EILOptimizer:
         past = past[np.isfinite(past)]
         if not past.size:
             raise ValueError(f"the history of {source!r} holds no load: servers and utilisation must be known together")
-        rows = max(1, round(goal.horizon_s / history.step_s)) if history.step_s > 0 else 1
-        situation = Situation(
-            plant=learn_plant(history, levers),
-            load=self._load(source, past, rows, history.step_s),
-            goal=replace(goal, caution=history.caution(goal.max_latency_ms)),
-            servers=servers,
-            largest=int(largest or max(servers, np.nanmax(history.servers))),
-            levers=tuple(levers),
-            now=newest_settings(history, [lever for lever in levers if lever.kind not in FLEET]) | dict(settings or {}),
-            thermal=learn_thermal(history, levers) if goal.max_temperature_c is not None else None,
-            rows=float(rows),
-            step_s=history.step_s,
-        )
+        now = newest_settings(history, [lever for lever in levers if lever.kind not in FLEET]) | dict(settings or {})
+        load = self._load(source, past, history.rows_in(goal.horizon_s), history.step_s)
+        biggest = int(largest or max(servers, np.nanmax(history.servers)))
+        situation = situation_of(history, goal, load, levers, now, servers=servers, largest=biggest)
         decision = Decision(search(situation), situation.plant, situation.load)
         if self._settle is not None:
             self._settle(source, decision)

@@ -12,18 +12,16 @@ import structlog
 from eil.decision.v1 import decision_pb2
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
-from eil_mesh.clock import MICROSECONDS
 
 from eil_decision import inputs
 from eil_decision.domain.baseline import ASSUMED_HALF_WIDTH, persistence_interval
 from eil_decision.domain.choice import Choice
-from eil_decision.domain.learning import learn_delay, learn_plant, with_speeds
+from eil_decision.domain.learning import learn_delay, with_speeds
 from eil_decision.domain.levers import Lever
 from eil_decision.domain.load import MIN_HISTORY, Load, as_it_is, from_forecast, stage_rows
 from eil_decision.domain.lookahead import STAGES
-from eil_decision.domain.plant import History, Plant, assumed_plant
-from eil_decision.domain.search import Situation, decide
-from eil_decision.domain.thermal import learn_thermal
+from eil_decision.domain.plant import History
+from eil_decision.domain.search import Situation, decide, situation_of
 
 log = structlog.get_logger("eil.decision")
 MAX_SERVERS = 10_000
@@ -47,7 +45,6 @@ class Plan:
     """A choice with what it rests on."""
 
     choice: Choice
-    plant: Plant
     load: Load
     levers: tuple[Lever, ...]
     """Declared ones."""
@@ -86,47 +83,36 @@ class Planner:
             grpc.aio.AioRpcError: NOT_FOUND if the source never sent a sample.
             InvalidArgument: the request contradicts itself or the source's levers.
         """
-        seen = regime_pb2.GetHistoryResponse()
+        answer = regime_pb2.GetHistoryResponse()
         if request.source:
-            seen = await self._regime.GetHistory(regime_pb2.GetHistoryRequest(source=request.source, rows=self._rows))
-        levers, state = known.levers, request.current_state
+            answer = await self._regime.GetHistory(regime_pb2.GetHistoryRequest(source=request.source, rows=self._rows))
+        levers, state, seen = known.levers, request.current_state, inputs.seen_of(answer)
         history = with_speeds(inputs.history_of(seen, state, levers), levers)
         settings, unseen = inputs.settings_of(state, levers, history)
-        plant = learn_plant(history, levers) if history.power_w.size else assumed_plant()
-        latency_ms = request.constraints.max_latency_ms or None
-        goal = inputs.goal_of(request, horizon_s, history.caution(latency_ms))
-        rows = max(1, round(horizon_s / history.step_s)) if history.step_s > 0 else 1
-        load = await self._load(state, history, rows)
-        thermal = learn_thermal(history, levers) if goal.max_temperature_c is not None else None
-        times_s = np.array(seen.times_us, dtype=np.float64) / MICROSECONDS
-        largest = _largest(history, state.active_servers, known.largest)
-        situation = Situation(
-            plant=plant,
-            load=load,
-            goal=goal,
+        goal, rows = inputs.goal_of(request, horizon_s), history.rows_in(horizon_s)
+        situation = situation_of(
+            history,
+            goal,
+            await self._load(state, history, rows),
+            levers,
+            settings,
             servers=state.active_servers,
-            largest=largest,
-            levers=levers,
-            now=settings,
-            thermal=thermal,
+            largest=_largest(history, state.active_servers, known.largest),
             ambient_k=inputs.ambient_k(history),
-            rows=float(rows),
-            step_s=history.step_s,
-            start_delay_s=learn_delay(known.orders, times_s, history.servers),
+            start_delay_s=learn_delay(known.orders, seen.times_s, history.servers),
         )
         choice = decide(situation)
         return Plan(
             choice=choice,
-            plant=plant,
-            load=load,
+            load=situation.load,
             levers=levers,
-            assumptions=(*plant.assumptions, *_left(unseen), *_unjudged(situation)),
+            assumptions=(*situation.plant.assumptions, *_left(unseen), *_unjudged(situation)),
             ambient_k=situation.ambient_k,
-            window_start_us=seen.times_us[-1] if seen.times_us else now_us,
+            window_start_us=answer.times_us[-1] if answer.times_us else now_us,
             baseline=_baseline(history, rows, choice),
-            entropy_decided=seen.energy_state.entropy_method == "thermal_node",
-            inputs_digest=_digest(request, seen, known),
-            largest=largest,
+            entropy_decided=answer.energy_state.entropy_method == "thermal_node",
+            inputs_digest=_digest(request, answer, known),
+            largest=situation.largest,
             too_old=inputs.too_old(seen, horizon_s, levers),
         )
 

@@ -61,10 +61,7 @@ class Models:
         served = Served(digest, model, licensed)
 
         def write(tx: Tx) -> None:
-            row = tx.conn.execute(
-                "SELECT digest FROM models WHERE tenant = ? AND domain = ?", (tenant, model.domain.name)
-            ).fetchone()
-            if row is None or row[0] != digest or _licensed(tx.conn, tenant, digest) != licensed:
+            if _serving(tx.conn, tenant, model.domain.name) != [(digest, licensed)]:
                 tx.conn.execute("DELETE FROM licensed WHERE tenant = ? AND digest = ?", (tenant, digest))
                 tx.conn.execute("INSERT INTO licensed SELECT ?, ? WHERE ?", (tenant, digest, licensed))
                 tx.conn.execute(
@@ -83,25 +80,25 @@ class Models:
         Raises:
             NotFound: there is none.
         """
-        found = await self._store.read(lambda conn: _digests(conn, tenant, domain))
+        found = await self._store.read(lambda conn: _serving(conn, tenant, domain))
         if not found:
             raise NotFound(
                 f"no model serves the domain {domain!r}; train one with `eil nvp train {domain}` and publish it",
                 reason="MODEL_NOT_FOUND",
             )
-        return await self._served(tenant, found[0])
+        return await self._served(tenant, *found[0])
 
     async def all(self, tenant: str) -> list[Served]:
         """Every model of a tenant, by domain."""
-        found = await self._store.read(lambda conn: _digests(conn, tenant, None))
-        return [await self._served(tenant, digest) for digest in found]
+        found = await self._store.read(lambda conn: _serving(conn, tenant, None))
+        return [await self._served(tenant, *one) for one in found]
 
-    async def _served(self, tenant: str, digest: str) -> Served:
+    async def _served(self, tenant: str, digest: str, licensed: bool) -> Served:
         """A model; its checkpoint is read from the store if it is not in memory."""
         if (model := self._held.get(digest)) is None:
             checkpoint = await self._store.read(lambda conn: _checkpoint(conn, tenant, digest))
             model = await asyncio.to_thread(self._read, digest, checkpoint)
-        return Served(digest, model, await self._store.read(lambda conn: _licensed(conn, tenant, digest)))
+        return Served(digest, model, licensed)
 
     def _read(self, digest: str, checkpoint: bytes) -> FieldModel:
         if digest not in self._held:
@@ -113,16 +110,14 @@ class Models:
         return self._held[digest]
 
 
-def _digests(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[str]:
+def _serving(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[tuple[str, bool]]:
+    """(digest, whether its use needs a licence) of a tenant's models by domain; None is all."""
     rows = conn.execute(
-        "SELECT digest FROM models WHERE tenant = ? AND domain = coalesce(?, domain) ORDER BY domain", (tenant, domain)
+        "SELECT digest, EXISTS (SELECT 1 FROM licensed WHERE licensed.tenant = models.tenant AND licensed.digest = models.digest)"
+        " FROM models WHERE tenant = ? AND domain = coalesce(?, domain) ORDER BY domain",
+        (tenant, domain),
     )
-    return [row[0] for row in rows]
-
-
-def _licensed(conn: sqlite3.Connection, tenant: str, digest: str) -> bool:
-    row = conn.execute("SELECT 1 FROM licensed WHERE tenant = ? AND digest = ?", (tenant, digest)).fetchone()
-    return row is not None
+    return [(row[0], bool(row[1])) for row in rows]
 
 
 def _checkpoint(conn: sqlite3.Connection, tenant: str, digest: str) -> bytes:

@@ -16,7 +16,7 @@ import structlog
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.proof.v1 import proof_pb2
 from eil_mesh.call import acting_for
-from eil_mesh.clock import MICROSECONDS, to_us
+from eil_mesh.clock import MICROSECONDS, Clock, to_us
 from eil_mesh.store import Store, Tx
 
 log = structlog.get_logger("eil.proof")
@@ -97,8 +97,8 @@ def done(tx: Tx, one: Due) -> None:
 class Bonus:
     """Has the ledger do what is due."""
 
-    def __init__(self, store: Store, economy: economy_pb2_grpc.EconomyServiceAsyncStub) -> None:
-        self._store, self._economy = store, economy
+    def __init__(self, store: Store, economy: economy_pb2_grpc.EconomyServiceAsyncStub, clock: Clock) -> None:
+        self._store, self._economy, self._clock = store, economy, clock
 
     async def settle(self, tenant: str = "", verification_id: str = "") -> None:
         """Do what is due of one verification, or of all; what the ledger cannot be reached for stays due."""
@@ -124,8 +124,7 @@ class Bonus:
             request = economy_pb2.VoidMintRequest(proof_id=one.id, reason="not proven, or disputed")
             await self._economy.VoidMint(request, timeout=DEADLINE_S)
             return
-        now_us = await self._store.write(lambda tx: tx.now_us)
-        ttl_s = min(max((one.until_us - now_us) / MICROSECONDS, 0.0) + GRACE_S, LONGEST_S)
+        ttl_s = min(max((one.until_us - self._clock.now_us()) / MICROSECONDS, 0.0) + GRACE_S, LONGEST_S)
         reserve = economy_pb2.ReserveMintRequest(proof_id=one.id, owner=one.owner, saving_j=MOST_J, ttl_s=ttl_s)
         try:
             await self._economy.ReserveMint(reserve, timeout=DEADLINE_S)

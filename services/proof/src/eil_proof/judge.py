@@ -137,8 +137,8 @@ class Judge:
 
         given, stood = await self._store.write(give)
         owed = verdicts.Owed(tenant, decision.asked_by, given)
-        if not stood and given.minted_u and (why := await self._minter.book(owed)):
-            given.response.reason += f"; {why}"
+        if not stood and given.minted_u and (why_not := (await self._minter.book(owed)).why_not):
+            given.response.reason += f"; {why_not}"
         given.response.already_proven = stood
         return given
 

@@ -23,7 +23,7 @@ async def build(mesh: Mesh[ProofSettings]) -> None:
     settings, peers = mesh.settings, mesh.peers
     store = mesh.store(SCHEMA + VERIFICATIONS_SCHEMA)
     economy = peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
-    minter, bonus = Minter(store, economy), Bonus(store, economy)
+    minter, bonus = Minter(store, economy), Bonus(store, economy, mesh.clock)
     regime = peers.stub(regime_pb2_grpc.RegimeServiceStub, "regime")
     judge = Judge(
         store,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from typing import NamedTuple
 
 import grpc
 import structlog
@@ -20,6 +21,15 @@ POLICY, VERSION = "proof_reward", 1
 """The ledger's mint policy that rewards are claimed under."""
 
 
+class Booking(NamedTuple):
+    """What became of a claim."""
+
+    decided: bool
+    """By the ledger; otherwise it stays owed."""
+    why_not: str = ""
+    """Why nothing was minted, for people."""
+
+
 class Minter:
     """Turns what is owed into mints."""
 
@@ -27,8 +37,8 @@ class Minter:
         self._store, self._economy = store, economy
         self._notes: set[asyncio.Task[None]] = set()
 
-    async def book(self, reward: verdicts.Owed) -> str:
-        """Claim one reward under the ledger's policy: "" where it was minted, else why not, for people."""
+    async def book(self, reward: verdicts.Owed) -> Booking:
+        """Claim one reward under the ledger's policy."""
         verdict = reward.verdict
         prediction_id = verdict.response.prediction_id
         request = economy_pb2.SubmitMintRequest(
@@ -48,18 +58,18 @@ class Minter:
                 claim = (await self._economy.SubmitMint(request, timeout=DEADLINE_S)).mint
         except grpc.aio.AioRpcError as error:
             log.warning("mint not booked yet", prediction=prediction_id, code=error.code().name)
-            return "the ledger cannot be reached now and books it as soon as it can"
+            return Booking(False, "the ledger cannot be reached now and books it as soon as it can")
         # Nobody waits for the note: without it the mint would be tried again, which changes nothing.
         note = asyncio.create_task(self._store.write(lambda tx: verdicts.booked(tx, reward, claim.amount_u)))
         self._notes.add(note)
         note.add_done_callback(self._notes.discard)
         if claim.state == "refused":
             log.warning("mint refused", prediction=prediction_id, why=claim.why)
-            return f"the ledger refused it: {claim.why}"
-        return ""
+            return Booking(True, f"the ledger refused it: {claim.why}")
+        return Booking(True)
 
     async def book_owed(self) -> None:
         """Book everything that is owed, until the ledger cannot be reached."""
         for reward in await self._store.read(verdicts.owed):
-            if (await self.book(reward)).startswith("the ledger cannot"):
+            if not (await self.book(reward)).decided:
                 return

@@ -87,6 +87,47 @@ def _atlas(options: BenchOptions) -> "Report":
     return bench_atlas(options.data)
 
 
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="regime: folder of labelled suites, each with SERIES.csv and labels.json. nvp: of ETTh1.csv and ETTh2.csv. "
+        "atlas: of nab and skab.",
+    ),
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report there.")]
+Plots = Annotated[
+    Path | None,
+    typer.Option("--plots", metavar="DIR", file_okay=False, help="regime: draw a page for each suite there."),
+]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick",
+        help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh. "
+        "economy: fewer operations and swaps, a shorter measurement.",
+    ),
+]
+Seeds = Annotated[int, typer.Option(min=10, help="proof: simulated meters of each kind.")]
+FirstProof = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="loop: seconds from clean clone to first proven action, measured elsewhere."),
+]
+StateFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="loop, decision, proof: measure the mesh that runs there.",
+        show_default="an own one",
+    ),
+]
+Sources = Annotated[int, typer.Option(min=2, help="decision: sources that decide every 10 s.")]
+Seconds = Annotated[float, typer.Option(min=1.0, help="decision: how long their load is measured [s].")]
+Claims = Annotated[int, typer.Option(min=100, help="proof: claims through the door.")]
 Postgres = Annotated[
     str,
     typer.Option(
@@ -111,6 +152,7 @@ BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "atlas": _atlas,
 }
 """Every benchmark by name."""
+Name = Annotated[str, typer.Argument(metavar="NAME", help=f"Which one: {', '.join(BENCHES)}.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -119,48 +161,17 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"Which one: {', '.join(BENCHES)}.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="regime: folder of labelled suites, each with SERIES.csv and labels.json. nvp: of ETTh1.csv and ETTh2.csv. "
-            "atlas: of nab and skab.",
-        ),
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report there.")] = None,
-    plots: Annotated[
-        Path | None,
-        typer.Option("--plots", metavar="DIR", file_okay=False, help="regime: draw a page for each suite there."),
-    ] = None,
-    quick: Annotated[
-        bool,
-        typer.Option(
-            "--quick",
-            help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh. "
-            "economy: fewer operations and swaps, a shorter measurement.",
-        ),
-    ] = False,
-    seeds: Annotated[int, typer.Option(min=10, help="proof: simulated meters of each kind.")] = 2000,
-    first_proof_s: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="loop: seconds from clean clone to first proven action, measured elsewhere."),
-    ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state",
-            metavar="DIR",
-            help="loop, decision, proof: measure the mesh that runs there.",
-            show_default="an own one",
-        ),
-    ] = None,
-    sources: Annotated[int, typer.Option(min=2, help="decision: sources that decide every 10 s.")] = 1000,
-    seconds: Annotated[float, typer.Option(min=1.0, help="decision: how long their load is measured [s].")] = 40.0,
-    claims: Annotated[int, typer.Option(min=100, help="proof: claims through the door.")] = 10_000,
+    name: Name,
+    data: Data = None,
+    json_file: JsonFile = None,
+    plots: Plots = None,
+    quick: Quick = False,
+    seeds: Seeds = 2000,
+    first_proof_s: FirstProof = None,
+    state: StateFolder = None,
+    sources: Sources = 1000,
+    seconds: Seconds = 40.0,
+    claims: Claims = 10_000,
     postgres: Postgres = "",
     operations: Operations = None,
 ) -> None:

@@ -67,9 +67,8 @@ def under(
             speed = speed_of(nominal, lever, value)
             plant, load = plant.at_speed(speed), load.scaled(1 / speed)
         elif lever.kind == "deferral":
-            share = 1.0 - (1.0 - value) / max(
-                1.0 - now[lever.name], 1e-3
-            )  # of the load as it comes now, with what waits already
+            # A share of the load as it comes now, without what waits already.
+            share = 1.0 - (1.0 - value) / max(1.0 - now[lever.name], 1e-3)
             cost_j += _later_j(nominal, offered, goal, lever, share, limit)
             load = load.put_off(share)
         elif gain := nominal.gains.get(lever.name):

@@ -59,6 +59,10 @@ class History:
     temperature_c: Vector | None = None
     ambient_c: Vector | None = None
 
+    def rows_in(self, horizon_s: float) -> int:
+        """Rows that a horizon is long, one at least."""
+        return max(1, round(horizon_s / self.step_s)) if self.step_s > 0 else 1
+
     def work(self) -> Vector:
         """Load of each row in fully used servers at nominal speed."""
         return self.servers * self.utilisation * (1.0 if self.speed is None else self.speed)

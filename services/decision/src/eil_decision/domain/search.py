@@ -10,15 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from eil_physics.thermal import DEFAULT_AMBIENT_K
 
 from eil_decision.domain.choice import Candidate, Choice, Fleet, candidates, choose, utilisation_limit
 from eil_decision.domain.conditions import movable, under
 from eil_decision.domain.goal import Goal
+from eil_decision.domain.learning import learn_plant
 from eil_decision.domain.levers import FLEET, Lever, fleet_lever
 from eil_decision.domain.load import Load
 from eil_decision.domain.lookahead import grid
-from eil_decision.domain.plant import Plant
-from eil_decision.domain.thermal import ThermalLaw
+from eil_decision.domain.plant import History, Plant
+from eil_decision.domain.thermal import ThermalLaw, learn_thermal
 
 EXACT = 48
 """Settings that are all weighed; of more, one lever is moved after the other."""
@@ -44,13 +46,42 @@ class Situation:
     now: Mapping[str, float] = field(default_factory=dict)
     """Values of the levers beside the fleet's size; one that is not named stays as it is."""
     thermal: ThermalLaw | None = None
-    ambient_k: float = 295.0
+    ambient_k: float = DEFAULT_AMBIENT_K
     rows: float = 1.0
     """Telemetry rows in the horizon."""
     step_s: float = 0.0
     """Time between rows [s]."""
     start_delay_s: float = 0.0
     """From the order of a start until the server was seen to serve [s]."""
+
+
+def situation_of(
+    history: History,
+    goal: Goal,
+    load: Load,
+    levers: Sequence[Lever],
+    now: Mapping[str, float],
+    *,
+    servers: int,
+    largest: int,
+    ambient_k: float = DEFAULT_AMBIENT_K,
+    start_delay_s: float = 0.0,
+) -> Situation:
+    """What a history shows of a plant, beside what is wanted. How often the latency was broken lately sets the goal's caution."""
+    return Situation(
+        plant=learn_plant(history, levers),
+        load=load,
+        goal=replace(goal, caution=history.caution(goal.max_latency_ms)),
+        servers=servers,
+        largest=largest,
+        levers=tuple(levers),
+        now=now,
+        thermal=learn_thermal(history, levers) if goal.max_temperature_c is not None else None,
+        ambient_k=ambient_k,
+        rows=float(history.rows_in(goal.horizon_s)),
+        step_s=history.step_s,
+        start_delay_s=start_delay_s,
+    )
 
 
 def decide(situation: Situation) -> Choice:
