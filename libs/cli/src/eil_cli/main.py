@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from eil_cli import audit_command, levers, lifecycle, loop, tokens, verification
+from eil_cli.backup.commands import register as register_backup
 from eil_cli.bench.commands import register as register_bench
 from eil_cli.feeds.commands import register as register_feeds
 from eil_cli.nvp.commands import register as register_nvp
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
         levers.register,
         verification.register,
         audit_command.register,
+        register_backup,
         register_feeds,
         register_watch,
         register_nvp,
