@@ -244,3 +244,28 @@ async def test_intervals_add_up_to_the_window_and_name_what_is_missing(regime, c
         grpc.StatusCode.INVALID_ARGUMENT,
         "INVALID_ARGUMENT",
     )
+
+
+def delete(regime, source="plant", tenant="default"):
+    as_admin = metadata(token(regime.tmp_path, roles=["admin"], tenant=tenant))
+    return regime.stub.DeleteSource(regime_pb2.DeleteSourceRequest(source=source), metadata=as_admin)
+
+
+async def test_a_deleted_source_is_gone_and_its_name_stays_closed_for_a_day(regime, clock):
+    for source in ("plant", "other"):
+        for t in range(-60, 1, 10):
+            await regime.sense(t, source=source, power_draw=500.0)
+    assert await refused(delete(regime, tenant="foreign")) == (grpc.StatusCode.NOT_FOUND, "SOURCE_UNKNOWN")
+    closed = (await delete(regime)).closed_until
+    assert closed == from_us(NOW_US + 86_400 * MICROSECONDS)
+    assert await refused(regime.measure(-60, 0)) == (grpc.StatusCode.NOT_FOUND, "SOURCE_UNKNOWN")
+    assert (await regime.measure(-60, 0, source="other")).samples > 0
+    assert await refused(regime.sense(1, power_draw=500.0)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_DELETED",
+    )
+    clock.advance(3600)
+    assert (await delete(regime)).closed_until == closed, "said again, nothing moves"
+    clock.advance(82_801)
+    assert (await regime.sense(86_400, power_draw=500.0)).status == "accepted"
+    assert (await regime.measure(86_300, 86_400)).samples == 1, "it begins anew"

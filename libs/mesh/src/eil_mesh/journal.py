@@ -29,6 +29,13 @@ CREATE TRIGGER IF NOT EXISTS journal_stands BEFORE DELETE ON journal
   BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS journal_holds BEFORE UPDATE OF offset, time_us, tenant, topic, key, digest, hash ON journal
   BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TABLE IF NOT EXISTS erasures (
+  tenant TEXT NOT NULL,
+  key TEXT NOT NULL,
+  up_to INTEGER NOT NULL,
+  "done" INTEGER NOT NULL,
+  PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
 """
 
 GENESIS = bytes(32)

@@ -52,6 +52,13 @@ CREATE OR REPLACE TRIGGER journal_stands BEFORE DELETE OR TRUNCATE ON journal
   FOR EACH STATEMENT EXECUTE FUNCTION refuse('the journal is append-only');
 CREATE OR REPLACE TRIGGER journal_holds BEFORE UPDATE OF "offset", time_us, tenant, topic, key, digest, hash ON journal
   FOR EACH STATEMENT EXECUTE FUNCTION refuse('the journal is append-only');
+CREATE TABLE IF NOT EXISTS erasures (
+  tenant TEXT COLLATE "C" NOT NULL,
+  key TEXT COLLATE "C" NOT NULL,
+  up_to BIGINT NOT NULL,
+  "done" BIGINT NOT NULL,
+  PRIMARY KEY (tenant, key)
+);
 
 CREATE TABLE IF NOT EXISTS requests (
   tenant TEXT COLLATE "C" NOT NULL,

@@ -21,6 +21,7 @@ from eil_mesh import event_log, telemetry
 from eil_mesh.anchor import anchor, signing_key
 from eil_mesh.client import KEEPALIVE_MS, Peers
 from eil_mesh.clock import Clock, SystemClock
+from eil_mesh.erasure import erase_payloads
 from eil_mesh.errors import FailedPrecondition
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.layers import Guard, Layers
@@ -96,6 +97,7 @@ class Mesh(Generic[S]):
         self._stores.append(store)
         key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
         self.background(lambda: anchor(store, self.peers, self.clock, settings.service, key, settings.anchor_s))
+        self.background(lambda: erase_payloads(store))
         return store
 
     def _postgres(self, schema: str, durable: bool) -> Store:

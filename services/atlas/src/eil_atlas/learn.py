@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 from eil.events.v1 import event_log_pb2
 from eil.regime.v1 import regime_pb2
+from eil_mesh import erasure
 from eil_mesh.clock import MICROSECONDS, to_us
 from eil_mesh.store import Tx
 from google.protobuf.message import DecodeError
@@ -21,7 +22,7 @@ from eil_atlas.domain.windows import LONGEST_PERIOD_S, WINDOW_US, window_energie
 log = structlog.get_logger("eil.atlas")
 TELEMETRY_TOPIC = "eil.sense.telemetry"
 SHIFTS_TOPIC = "eil.regime.shifts"
-TOPICS = (TELEMETRY_TOPIC, SHIFTS_TOPIC)
+TOPICS = (TELEMETRY_TOPIC, SHIFTS_TOPIC, erasure.TOPIC)
 POWER = "power_draw"
 UTILISATION = "cpu_usage"
 REACH_US = round(3 * LONGEST_PERIOD_S * MICROSECONDS)
@@ -36,6 +37,10 @@ class Learner:
 
     def handle(self, tx: Tx, event: event_log_pb2.Event) -> None:
         """Learn from one event; what cannot be read is logged and passed over, so that it does not stop what follows it."""
+        if event.topic == erasure.TOPIC:
+            erasure.erasing("power", "states", "shifts")(tx, event)
+            tables.forget_source(tx.conn, event.tenant, event.key)
+            return
         if not event.payload:  # erased since
             return
         try:

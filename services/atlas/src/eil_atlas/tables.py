@@ -106,6 +106,11 @@ def save_source(conn: sqlite3.Connection, source: Source) -> None:
     )
 
 
+def forget_source(conn: sqlite3.Connection, tenant: str, name: str) -> None:
+    """Forget that there was such a source."""
+    conn.execute("DELETE FROM sources WHERE tenant = ? AND name = ?", (tenant, name))
+
+
 def add_power(conn: sqlite3.Connection, source: Source, points: Sequence[tuple[int, float]]) -> list[int]:
     """Store power samples (time [µs], power [W]); returns the times that were new. The first value of a time stands."""
     key = (source.tenant, source.name)

@@ -3,6 +3,8 @@
 from eil.decision.v1 import decision_pb2_grpc
 from eil.nvp.v1 import nvp_pb2_grpc
 from eil.regime.v1 import regime_pb2_grpc
+from eil_mesh import erasure
+from eil_mesh.event_log import follow
 from eil_mesh.server import Mesh, serve
 from externalscaler import externalscaler_pb2_grpc
 
@@ -17,6 +19,8 @@ from eil_decision.settings import DecisionSettings
 from eil_decision.webhook import Webhook, read_secret
 
 SCHEMA = decisions.SCHEMA + controls.SCHEMA + declarations.SCHEMA + emissions.SCHEMA
+OF_A_SOURCE = ("decisions", "fleets", "levers", "clocks", "modes", "stops", "emissions", "followings")
+"""Tables whose rows go with their source."""
 
 
 async def build(mesh: Mesh[DecisionSettings]) -> None:
@@ -36,6 +40,9 @@ def serve_decisions(mesh: Mesh[DecisionSettings], drafts: Drafts) -> None:
     secret = read_secret(settings.webhook_secret_file) if settings.webhook_url else b""
     store = mesh.store(SCHEMA)
     limits = Limits(settings.lease_s, settings.moved_per_hour, settings.follow_s, settings.missed_orders)
+    mesh.background(
+        lambda: follow(mesh.peers, store, settings.service, "regime", [erasure.TOPIC], erasure.erasing(*OF_A_SOURCE))
+    )
     service = DecisionService(store, drafts, Emitter(limits), mesh.clock)
     mesh.add("eil.decision.v1.DecisionService", decision_pb2_grpc.add_DecisionServiceServicer_to_server, service)
     mesh.add(

@@ -4,11 +4,13 @@ from eil.decision.v1 import decision_pb2_grpc
 from eil.economy.v1 import economy_pb2_grpc
 from eil.proof.v1 import proof_pb2_grpc
 from eil.regime.v1 import regime_pb2_grpc
+from eil_mesh import erasure
 from eil_mesh.anchor import signing_key
 from eil_mesh.event_log import follow
 from eil_mesh.server import Mesh, serve
 
 from eil_proof.bonus import Bonus
+from eil_proof.erased import erase_source
 from eil_proof.judge import Judge
 from eil_proof.minter import Minter
 from eil_proof.service import ProofService
@@ -38,6 +40,7 @@ async def build(mesh: Mesh[ProofSettings]) -> None:
     service = ProofService(store, judge, verifier, key)
     mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, service)
     mesh.background(lambda: follow(peers, store, "proof", "decision", [ACTIONS_TOPIC], note_prediction))
+    mesh.background(lambda: follow(peers, store, "proof", "regime", [erasure.TOPIC], erase_source))
     mesh.background(settlement.run)
     mesh.background(verifier.run)
     mesh.background(lambda: bonus.run(settings.verify_every_s))

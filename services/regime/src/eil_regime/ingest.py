@@ -10,7 +10,7 @@ from eil_mesh import metrics
 from eil_mesh.clock import MICROSECONDS, from_us
 from eil_mesh.store import Tx
 
-from eil_regime import physics, samples, segments, sources
+from eil_regime import deletion, physics, samples, segments, sources
 from eil_regime.batch import Batch
 from eil_regime.domain.bounds import BOUNDS, TEMPERATURE
 from eil_regime.domain.detector import Detector
@@ -76,8 +76,14 @@ class Ingest:
         sender: str,
         request: regime_pb2.IngestRequest | None = None,
     ) -> Outcome:
-        """Store the rows that are good and say what became of each. `request` is what the batch was read from, if it is one."""
+        """Store the rows that are good and say what became of each. `request` is what the batch was read from, if it is one.
+
+        Raises:
+            FailedPrecondition: the source was deleted a short while ago.
+        """
         known = sources.find_source(tx.conn, tenant, name)
+        if known is None:
+            deletion.check_open(tx, tenant, name)
         check = Check(
             batch, self._limits, tx.now_us, known.clock_us if known else None, known.channels if known else ()
         )

@@ -3,7 +3,7 @@
 from eil.regime.v1 import regime_pb2_grpc
 from eil_mesh.server import Mesh, serve
 
-from eil_regime import segments, sources
+from eil_regime import deletion, segments, sources
 from eil_regime.compiled import compile_kernels
 from eil_regime.ingest import Ingest
 from eil_regime.refusals import Limits
@@ -15,7 +15,7 @@ from eil_regime.upkeep import forget_samples, identify_nodes
 async def build(mesh: Mesh[RegimeSettings]) -> None:
     settings = mesh.settings
     # Telemetry may lose its last second to a power loss: no fsync for each batch.
-    store = mesh.store(sources.SCHEMA + segments.SCHEMA, durable=False)
+    store = mesh.store(sources.SCHEMA + segments.SCHEMA + deletion.SCHEMA, durable=False)
     limits = Limits(settings.window_s, settings.future_s, settings.lateness_s, settings.keep_states_days * 86400)
     service = RegimeService(store, Ingest(limits), settings.lateness_s)
     mesh.add("eil.regime.v1.RegimeService", regime_pb2_grpc.add_RegimeServiceServicer_to_server, service)

@@ -13,7 +13,7 @@ from eil_mesh.paging import newest_page_of, page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Store, Tx
 
-from eil_regime import batch, samples, sources
+from eil_regime import batch, deletion, samples, sources
 from eil_regime.domain.measurement import DEFAULT_U, MEASURED, measure
 from eil_regime.ingest import Ingest, Outcome
 from eil_regime.intervals import measured_intervals
@@ -162,6 +162,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
             )
 
         def put(tx: Tx) -> regime_pb2.PutSourceResponse:
+            deletion.check_open(tx, principal.tenant, request.source)
             source = sources.open_source(tx.conn, principal.tenant, request.source)
             tx.conn.execute(
                 "UPDATE sources SET kind=?, credential=?, nameplate_w=?, power_u=? WHERE id=?",
@@ -170,6 +171,12 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
             return regime_pb2.PutSourceResponse(source=request.source, kind=request.kind, credential=request.credential)
 
         return await self._store.write(put)
+
+    async def DeleteSource(
+        self, request: regime_pb2.DeleteSourceRequest, context: grpc.aio.ServicerContext
+    ) -> regime_pb2.DeleteSourceResponse:
+        tenant = caller().tenant
+        return await self._store.write(lambda tx: deletion.delete(tx, tenant, request.source))
 
     async def _source(self, tenant: str, name: str) -> sources.Source:
         source = self._store.glance(lambda conn: sources.find_source(conn, tenant, name))

@@ -90,7 +90,7 @@ def find_source(conn: sqlite3.Connection, tenant: str, name: str) -> Source | No
 
 
 def open_source(conn: sqlite3.Connection, tenant: str, name: str) -> Source:
-    """The tenant's source of that name, made if there is none."""
+    """The tenant's source of that name, made if there is none. Ask `deletion.check_open` first."""
     conn.execute("INSERT INTO sources (tenant, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (tenant, name))
     source = find_source(conn, tenant, name)
     assert source is not None

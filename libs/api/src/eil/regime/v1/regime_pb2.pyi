@@ -415,3 +415,21 @@ class PutSourceResponse(_message.Message):
     kind: str
     credential: str
     def __init__(self, source: _Optional[str] = ..., kind: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
+
+class DeleteSourceRequest(_message.Message):
+    __slots__ = ("source",)
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    def __init__(self, source: _Optional[str] = ...) -> None: ...
+
+class DeleteSourceResponse(_message.Message):
+    __slots__ = ("closed_until",)
+    CLOSED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    closed_until: _timestamp_pb2.Timestamp
+    def __init__(self, closed_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SourceErased(_message.Message):
+    __slots__ = ("source",)
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    def __init__(self, source: _Optional[str] = ...) -> None: ...

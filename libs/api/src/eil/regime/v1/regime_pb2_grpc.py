@@ -75,6 +75,11 @@ class RegimeServiceStub:
                 request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.PutSourceRequest.SerializeToString,
                 response_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.PutSourceResponse.FromString,
                 _registered_method=True)
+        self.DeleteSource = channel.unary_unary(
+                '/eil.regime.v1.RegimeService/DeleteSource',
+                request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.DeleteSourceRequest.SerializeToString,
+                response_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.DeleteSourceResponse.FromString,
+                _registered_method=True)
 
 
 class RegimeServiceServicer:
@@ -139,6 +144,14 @@ class RegimeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteSource(self, request, context):
+        """Erases a source for good: its samples, and everything that any service learned from it. Rewards that were minted stand. Its name takes no
+        samples for a day: FAILED_PRECONDITION. NOT_FOUND if there is no such source; one that was deleted stays so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegimeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +194,11 @@ def add_RegimeServiceServicer_to_server(servicer, server):
                     servicer.PutSource,
                     request_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.PutSourceRequest.FromString,
                     response_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.PutSourceResponse.SerializeToString,
+            ),
+            'DeleteSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSource,
+                    request_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.DeleteSourceRequest.FromString,
+                    response_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.DeleteSourceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -400,6 +418,33 @@ class RegimeService:
             '/eil.regime.v1.RegimeService/PutSource',
             eil_dot_regime_dot_v1_dot_regime__pb2.PutSourceRequest.SerializeToString,
             eil_dot_regime_dot_v1_dot_regime__pb2.PutSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.regime.v1.RegimeService/DeleteSource',
+            eil_dot_regime_dot_v1_dot_regime__pb2.DeleteSourceRequest.SerializeToString,
+            eil_dot_regime_dot_v1_dot_regime__pb2.DeleteSourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

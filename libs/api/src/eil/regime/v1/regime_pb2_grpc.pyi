@@ -52,6 +52,10 @@ class RegimeServiceStub:
     """The newest samples of a source as columns, missing values as NaN."""
     PutSource: _grpc.UnaryUnaryMultiCallable[_regime_pb2.PutSourceRequest, _regime_pb2.PutSourceResponse]
     """Declares what a source is. A `metered` source names the credential (token subject) that alone may send its samples."""
+    DeleteSource: _grpc.UnaryUnaryMultiCallable[_regime_pb2.DeleteSourceRequest, _regime_pb2.DeleteSourceResponse]
+    """Erases a source for good: its samples, and everything that any service learned from it. Rewards that were minted stand. Its name takes no
+    samples for a day: FAILED_PRECONDITION. NOT_FOUND if there is no such source; one that was deleted stays so.
+    """
 
 @_typing.type_check_only
 class RegimeServiceAsyncStub(RegimeServiceStub):
@@ -77,6 +81,10 @@ class RegimeServiceAsyncStub(RegimeServiceStub):
     """The newest samples of a source as columns, missing values as NaN."""
     PutSource: _aio.UnaryUnaryMultiCallable[_regime_pb2.PutSourceRequest, _regime_pb2.PutSourceResponse]  # type: ignore[assignment]
     """Declares what a source is. A `metered` source names the credential (token subject) that alone may send its samples."""
+    DeleteSource: _aio.UnaryUnaryMultiCallable[_regime_pb2.DeleteSourceRequest, _regime_pb2.DeleteSourceResponse]  # type: ignore[assignment]
+    """Erases a source for good: its samples, and everything that any service learned from it. Rewards that were minted stand. Its name takes no
+    samples for a day: FAILED_PRECONDITION. NOT_FOUND if there is no such source; one that was deleted stays so.
+    """
 
 class RegimeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns the samples of every source and what follows from them. Resource: sources/*."""
@@ -147,5 +155,15 @@ class RegimeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_regime_pb2.PutSourceResponse, _abc.Awaitable[_regime_pb2.PutSourceResponse]]:
         """Declares what a source is. A `metered` source names the credential (token subject) that alone may send its samples."""
+
+    @_abc_1.abstractmethod
+    def DeleteSource(
+        self,
+        request: _regime_pb2.DeleteSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_regime_pb2.DeleteSourceResponse, _abc.Awaitable[_regime_pb2.DeleteSourceResponse]]:
+        """Erases a source for good: its samples, and everything that any service learned from it. Rewards that were minted stand. Its name takes no
+        samples for a day: FAILED_PRECONDITION. NOT_FOUND if there is no such source; one that was deleted stays so.
+        """
 
 def add_RegimeServiceServicer_to_server(servicer: RegimeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,76 @@
+"""Erasing a source: what it sent and what was learned from it, in every service and in their journals.
+
+Whoever deletes a source tells regime; its journal then holds an entry of `TOPIC`, which every service that knows sources follows. Each
+deletes its rows at once and writes down that the journal's payloads under that key are to go. `erase_payloads` blanks them in the
+background, payload and salt: the chain and its digests stand, and nobody can tell, or guess, what they were of. (Keys stay: the chain
+covers them.) Whatever dies meanwhile, both go on where they were.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+
+import structlog
+from eil.events.v1 import event_log_pb2
+
+from eil_mesh.errors import Unavailable
+from eil_mesh.store import Store, Tx
+
+TOPIC = "eil.regime.erasures"
+EVERY_S = 2.0
+ENTRIES = 20_000
+"""Journal entries looked at in one transaction, so that nobody waits long."""
+log = structlog.get_logger("eil.erasure")
+
+
+def mark(tx: Tx, tenant: str, key: str) -> None:
+    """Have the payloads of all entries up to now under a tenant's key erased."""
+    tx.conn.execute(
+        'INSERT INTO erasures VALUES (?, ?, ?, 0) ON CONFLICT (tenant, key) DO UPDATE SET up_to = excluded.up_to, "done" = 0',
+        (tenant, key, tx.journal.head.offset),
+    )
+
+
+def erasing(*tables: str) -> Callable[[Tx, event_log_pb2.Event], None]:
+    """A handler for `follow`: deletes the rows of the erased source from tables that have columns `tenant` and `source`."""
+
+    def handle(tx: Tx, event: event_log_pb2.Event) -> None:
+        for table in tables:
+            tx.conn.execute(f"DELETE FROM {table} WHERE tenant = ? AND source = ?", (event.tenant, event.key))
+        mark(tx, event.tenant, event.key)
+
+    return handle
+
+
+async def erase_payloads(store: Store) -> None:
+    """Blank what is marked, a stretch of the journal at a time, for ever."""
+    while True:
+        try:
+            left = await store.write(_step)
+        except Unavailable as error:
+            log.warning("payloads not erased yet", detail=error.message)
+            left = False
+        await asyncio.sleep(0.02 if left else EVERY_S)
+
+
+def _step(tx: Tx) -> bool:
+    """Blank the next stretch; returns whether something may be left."""
+    row = tx.conn.execute('SELECT tenant, key, up_to, "done" FROM erasures WHERE "done" < up_to LIMIT 1').fetchone()
+    if row is None:
+        return False
+    tenant, key, up_to, done = row
+    end = min(done + ENTRIES, up_to)
+    blank(tx.conn, done, end, "tenant = ? AND key = ?", (tenant, key))
+    if end == up_to:
+        tx.conn.execute("DELETE FROM erasures WHERE tenant = ? AND key = ?", (tenant, key))
+    else:
+        tx.conn.execute('UPDATE erasures SET "done" = ? WHERE tenant = ? AND key = ?', (end, tenant, key))
+    return True
+
+
+def blank(conn: sqlite3.Connection, after: int, end: int, which: str, values: tuple[object, ...]) -> None:
+    """Take payload and salt from the entries of (after, end] that a condition names."""
+    conn.execute(
+        f'UPDATE journal SET payload = NULL, salt = ? WHERE "offset" > ? AND "offset" <= ? AND payload IS NOT NULL AND {which}',
+        (b"", after, end, *values),
+    )

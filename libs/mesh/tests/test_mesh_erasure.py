@@ -1,0 +1,87 @@
+"""Erased payloads: gone with their salt, while the chain holds and others' entries stand."""
+
+import asyncio
+
+import pytest
+from eil.economy.v1 import economy_pb2
+from eil.events.v1 import event_log_pb2
+from eil_mesh import erasure
+from eil_mesh.clock import ManualClock
+from eil_mesh.journal import entries, verify
+from eil_mesh.postgres import PostgresStore
+from eil_mesh.store import Store
+from eil_mesh.testing import postgres_schema, postgres_url
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS facts (tenant TEXT NOT NULL, source TEXT NOT NULL, what TEXT NOT NULL);"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request, tmp_path):
+    if request.param == "sqlite":
+        opened = Store(tmp_path / "facts.db", SCHEMA, ManualClock())
+        yield opened
+        opened.close()
+        return
+    if not postgres_url():
+        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
+    with postgres_schema() as name:
+        opened = PostgresStore(postgres_url(), name, SCHEMA, ManualClock())
+        yield opened
+        opened.close()
+
+
+async def say(store, tenant, source, what):
+    def write(tx):
+        tx.conn.execute("INSERT INTO facts VALUES (?, ?, ?)", (tenant, source, what))
+        tx.journal.append(tx.now_us, tenant, "topic", source, economy_pb2.TransferRecord(id=what))
+
+    await store.write(write)
+
+
+async def erased(store):
+    """Run the background work until nothing is marked any more."""
+    work = asyncio.create_task(erasure.erase_payloads(store))
+    try:
+        while await store.read(lambda conn: conn.execute("SELECT count(*) FROM erasures").fetchone()[0]):
+            await asyncio.sleep(0.01)
+    finally:
+        work.cancel()
+
+
+def event_about(tenant, source):
+    return event_log_pb2.Event(tenant=tenant, key=source, topic=erasure.TOPIC)
+
+
+async def facts(store):
+    rows = await store.read(lambda conn: conn.execute("SELECT tenant, source, what FROM facts").fetchall())
+    return sorted(tuple(row) for row in rows)
+
+
+async def test_rows_and_payloads_of_one_source_go_and_nothing_else(store, monkeypatch):
+    monkeypatch.setattr(erasure, "ENTRIES", 3)  # several stretches
+    for n in range(4):
+        for tenant, source in (("a", "plant"), ("a", "other"), ("b", "plant")):
+            await say(store, tenant, source, f"{tenant}/{source}/{n}")
+    await store.write(lambda tx: erasure.erasing("facts")(tx, event_about("a", "plant")))
+    await say(store, "a", "plant", "said afterwards")
+    await erased(store)
+
+    assert await facts(store) == sorted(
+        [("a", "other", f"a/other/{n}") for n in range(4)]
+        + [("b", "plant", f"b/plant/{n}") for n in range(4)]
+        + [("a", "plant", "said afterwards")]
+    )
+    found = await store.read(lambda conn: entries(conn, 1))
+    blanked = [entry for entry in found if entry.payload is None]
+    assert [(entry.tenant, entry.key) for entry in blanked] == [("a", "plant")] * 4
+    assert {entry.salt for entry in blanked} == {b""}
+    assert not [problem for problem in await store.read(lambda conn: list(verify(conn)))]
+
+
+async def test_the_same_erasure_again_changes_nothing(store):
+    await say(store, "a", "plant", "once")
+    for _ in range(2):
+        await store.write(lambda tx: erasure.erasing("facts")(tx, event_about("a", "plant")))
+    await erased(store)
+    assert await facts(store) == []
+    assert [entry.payload for entry in await store.read(lambda conn: entries(conn, 1))] == [None]
