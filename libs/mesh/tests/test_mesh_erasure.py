@@ -15,17 +15,22 @@ from eil_mesh.testing import postgres_schema, postgres_url
 SCHEMA = "CREATE TABLE IF NOT EXISTS facts (tenant TEXT NOT NULL, source TEXT NOT NULL, what TEXT NOT NULL);"
 
 
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def store(request, tmp_path):
+def store(request, tmp_path, clock):
     if request.param == "sqlite":
-        opened = Store(tmp_path / "facts.db", SCHEMA, ManualClock())
+        opened = Store(tmp_path / "facts.db", SCHEMA, clock)
         yield opened
         opened.close()
         return
     if not postgres_url():
         pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
     with postgres_schema() as name:
-        opened = PostgresStore(postgres_url(), name, SCHEMA, ManualClock())
+        opened = PostgresStore(postgres_url(), name, SCHEMA, clock)
         yield opened
         opened.close()
 
@@ -85,3 +90,27 @@ async def test_the_same_erasure_again_changes_nothing(store):
     await erased(store)
     assert await facts(store) == []
     assert [entry.payload for entry in await store.read(lambda conn: entries(conn, 1))] == [None]
+
+
+async def test_bulk_is_retired_by_age_and_evidence_is_not(store, clock, monkeypatch):
+    monkeypatch.setattr(erasure, "ENTRIES", 3)
+    for hour in range(10):
+        for topic in ("bulk", "evidence"):
+            await store.write(
+                lambda tx, topic=topic, hour=hour: tx.journal.append(
+                    tx.now_us, "a", topic, "plant", economy_pb2.TransferRecord(id=str(hour))
+                )
+            )
+        clock.advance(3600)
+
+    async def standing():
+        found = await store.read(lambda conn: entries(conn, 1))
+        return [(e.topic, economy_pb2.TransferRecord.FromString(e.payload).id) for e in found if e.payload is not None]
+
+    work = asyncio.create_task(erasure.retire_payloads(store, clock, "bulk", 4.5 * 3600))
+    wanted = [("bulk", str(hour)) for hour in range(6, 10)]
+    async with asyncio.timeout(20):
+        while sorted(await standing()) != wanted + [("evidence", str(hour)) for hour in range(10)]:
+            await asyncio.sleep(0.01)
+    work.cancel()
+    assert not [problem for problem in await store.read(lambda conn: list(verify(conn)))]

@@ -13,11 +13,13 @@ from collections.abc import Callable
 import structlog
 from eil.events.v1 import event_log_pb2
 
+from eil_mesh.clock import MICROSECONDS, Clock
 from eil_mesh.errors import Unavailable
 from eil_mesh.store import Store, Tx
 
 TOPIC = "eil.regime.erasures"
 EVERY_S = 2.0
+RETIRE_EVERY_S = 3600.0
 ENTRIES = 20_000
 """Journal entries looked at in one transaction, so that nobody waits long."""
 log = structlog.get_logger("eil.erasure")
@@ -66,6 +68,36 @@ def _step(tx: Tx) -> bool:
     else:
         tx.conn.execute('UPDATE erasures SET "done" = ? WHERE tenant = ? AND key = ?', (end, tenant, key))
     return True
+
+
+async def retire_payloads(store: Store, clock: Clock, topic: str, keep_s: float) -> None:
+    """Blank the payloads of a topic that are older than `keep_s`, for ever. For bulk that lies elsewhere, never for evidence."""
+    while True:
+        oldest_us = clock.now_us() - round(keep_s * MICROSECONDS)
+        try:
+            left = await store.write(lambda tx, oldest_us=oldest_us: _retire(tx, topic, oldest_us))
+        except Unavailable as error:
+            log.warning("payloads not retired yet", topic=topic, detail=error.message)
+            left = False
+        await asyncio.sleep(0.05 if left else RETIRE_EVERY_S)
+
+
+def _retire(tx: Tx, topic: str, oldest_us: int) -> bool:
+    """Blank the next stretch of a topic; returns whether something older may be left."""
+    row = tx.conn.execute("SELECT up_to FROM retired WHERE topic = ?", (topic,)).fetchone()
+    after = row[0] if row else 0
+    end = tx.conn.execute(
+        'SELECT max("offset") FROM (SELECT "offset", time_us FROM journal WHERE "offset" > ? ORDER BY "offset" LIMIT ?) AS next'
+        " WHERE time_us < ?",
+        (after, ENTRIES, oldest_us),
+    ).fetchone()[0]
+    if end is None:
+        return False
+    blank(tx.conn, after, end, "topic = ?", (topic,))
+    tx.conn.execute(
+        "INSERT INTO retired VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET up_to = excluded.up_to", (topic, end)
+    )
+    return end == after + ENTRIES
 
 
 def blank(conn: sqlite3.Connection, after: int, end: int, which: str, values: tuple[object, ...]) -> None:

@@ -1,11 +1,12 @@
 """Wiring of the regime service."""
 
 from eil.regime.v1 import regime_pb2_grpc
+from eil_mesh.erasure import retire_payloads
 from eil_mesh.server import Mesh, serve
 
 from eil_regime import deletion, segments, sources
 from eil_regime.compiled import compile_kernels
-from eil_regime.ingest import Ingest
+from eil_regime.ingest import TELEMETRY_TOPIC, Ingest
 from eil_regime.refusals import Limits
 from eil_regime.service import RegimeService
 from eil_regime.settings import RegimeSettings
@@ -20,7 +21,9 @@ async def build(mesh: Mesh[RegimeSettings]) -> None:
     service = RegimeService(store, Ingest(limits), settings.lateness_s)
     mesh.add("eil.regime.v1.RegimeService", regime_pb2_grpc.add_RegimeServiceServicer_to_server, service)
     mesh.background(lambda: identify_nodes(store, settings.fit_every_s))
-    mesh.background(lambda: forget_samples(store, mesh.clock, settings.keep_samples_days * 86400))
+    keep_s = settings.keep_samples_days * 86400
+    mesh.background(lambda: forget_samples(store, mesh.clock, keep_s))
+    mesh.background(lambda: retire_payloads(store, mesh.clock, TELEMETRY_TOPIC, keep_s))
 
 
 def main() -> None:

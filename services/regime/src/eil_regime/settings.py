@@ -17,7 +17,7 @@ class RegimeSettings(MeshSettings):
     lateness_s: float = 600.0
     """How far a timestamp may lie behind the source's clock [s]."""
     keep_samples_days: float = 30.0
-    """Days that samples are kept after their receipt; at most a day longer."""
+    """Days that samples, and the journal's copies of them, are kept after their receipt; at most a day longer."""
     keep_states_days: float = 730.0
     """Age beyond which a timestamp is refused: its state would not be kept [days]."""
     fit_every_s: float = 30.0
