@@ -347,3 +347,30 @@ async def test_a_publisher_killed_again_and_again_loses_and_doubles_nothing(tmp_
     assert len(got) >= 100
     assert got == written[: len(got)]
     assert [offset for offset, _ in got] == list(range(1, len(got) + 1))
+
+
+async def test_a_follower_ends_when_it_is_told_to_while_its_subscription_ends(tmp_path):
+    # The cancellation comes in the very turn of the loop in which the follower waits for the end of its reader.
+    class Ending:
+        """Peers whose subscription ends at once."""
+
+        def stub(self, _kind, _service):
+            return self
+
+        async def Subscribe(self, _request):
+            await asyncio.sleep(0)
+            return
+            yield
+
+    store = Store(tmp_path / "follower.db", event_log.SCHEMA, SystemClock())
+    try:
+        for turns in range(40):
+            task = asyncio.create_task(follow(Ending(), store, "proof", "regime", [], lambda tx, event: None))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            while not task.done():
+                task.cancel()
+                done, _ = await asyncio.wait([task], timeout=5)
+                assert done, f"the follower missed that it was cancelled in turn {turns}"
+    finally:
+        store.close()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
+from typing import Any
 
 import grpc
 import structlog
@@ -148,9 +149,7 @@ async def follow(
         except grpc.aio.AioRpcError as error:
             log.info("subscription ended", service=service, code=error.code().name)
         finally:
-            reader.cancel()
-            with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
-                await reader
+            await _ended(reader)
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, 5.0)
 
@@ -169,14 +168,23 @@ async def _page(received: asyncio.Queue[event_log_pb2.Event], reader: asyncio.Ta
     first = asyncio.create_task(received.get())
     await asyncio.wait([first, reader], return_when=asyncio.FIRST_COMPLETED)
     if not first.done():
-        first.cancel()
-        with suppress(asyncio.CancelledError):
-            await first
+        await _ended(first)
         return []
     page = [first.result()]
     while len(page) < PAGE and not received.empty():
         page.append(received.get_nowait())
     return page
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end, however it ends.
+
+    To await the task itself and to suppress its CancelledError would suppress that of the waiting one, too, which would then never end.
+    """
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # seen, so that nobody warns of it
 
 
 def _followed(conn: sqlite3.Connection, service: str) -> int:
