@@ -19,6 +19,7 @@ from eil.decision.v1 import decision_pb2, decision_pb2_grpc
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.proof.v1 import proof_pb2, proof_pb2_grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
+from eil_cli.door import Door
 from eil_gateway.keys import ensure_keys, issue_token
 from eil_mesh.services import SERVICES
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -68,7 +69,7 @@ def unpack(commit: str, to: Path) -> Path:
     return to
 
 
-class MixedMesh:
+class MixedMesh(Door):
     """The services as processes of their own, some of this tree and some of another, in one state folder; no gateway. A door for plants.
 
     Args:
@@ -112,7 +113,7 @@ class MixedMesh:
     def _wait(self) -> None:
         deadline = time.monotonic() + READY_S
         for name, channel in self._channels.items():
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             while True:
                 try:
                     answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2, wait_for_ready=True)
