@@ -82,8 +82,10 @@ def test_a_services_error_comes_through_whole(door: "Door") -> None:
         bad = refusal(client.post("/v1/sense", json={**SENSE, "source": " "}), 400, 3, "INVALID_ARGUMENT")
         assert bad["details"][1]["field_violations"][0]["field"] == "source"
         refusal(client.get("/v1/regime/status?source=x"), 404, 5, "SOURCE_UNKNOWN")
-        busy = refusal(client.post("/v1/act", json=ACT), 503, 14, "UNAVAILABLE")
+        answer = client.post("/v1/act", json=ACT)
+        busy = refusal(answer, 503, 14, "UNAVAILABLE")
         assert busy["details"][1]["retry_delay"] == "0.100s"
+        assert answer.headers["retry-after"] == "1", "whole seconds"
 
 
 def test_malformed_requests_are_refused(door: "Door") -> None:
@@ -175,7 +177,10 @@ def test_idempotent_calls_are_retried_and_others_never(door: "Door") -> None:
 
 def test_a_service_that_is_down_is_unavailable(door: "Door") -> None:
     with door.client(headers=door.bearer("viewer")) as client:
-        refusal(client.get("/v1/economy/balances"), 503, 14, "SERVICE_UNAVAILABLE")
+        answer = client.get("/v1/economy/balances")
+        down = refusal(answer, 503, 14, "SERVICE_UNAVAILABLE")
+        assert down["details"][1]["retry_delay"] == "1s"
+        assert answer.headers["retry-after"] == "1"
 
 
 def test_a_flood_is_refused(narrow_door: "Door") -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eil_mesh.errors import DOMAIN
-from eil_mesh.status import DETAILS_KEY
-from google.protobuf import any_pb2
+from eil_mesh.status import DETAILS_KEY, RETRY_KEY
+from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from eil_gateway.xds import Json, typed
@@ -24,6 +24,8 @@ class Reply:
     reason: str
     message: str
     detail: str = ""
+    retry_after_s: int = 0
+    """When to try again [s]; 0 where waiting does not help."""
 
 
 REPLIES: Sequence[Reply] = (
@@ -63,9 +65,21 @@ REPLIES: Sequence[Reply] = (
         "BODY_TOO_LARGE",
         "the body is over 1 MiB; send less at once, or send it by gRPC, which takes more",
     ),
-    Reply(429, 8, "TOO_MANY_REQUESTS", "the door is flooded; nothing was done; wait a second and try again"),
+    Reply(
+        429,
+        8,
+        "TOO_MANY_REQUESTS",
+        "the door is flooded; nothing was done; wait a second and try again",
+        retry_after_s=1,
+    ),
     Reply(431, 8, "HEADERS_TOO_LARGE", "the headers are over 32 KiB, or more than 100; send fewer"),
-    Reply(503, 14, "SERVICE_UNAVAILABLE", "the service does not answer now; wait a second and try again"),
+    Reply(
+        503,
+        14,
+        "SERVICE_UNAVAILABLE",
+        "the service does not answer now; wait a second and try again",
+        retry_after_s=1,
+    ),
     Reply(
         504,
         4,
@@ -75,21 +89,26 @@ REPLIES: Sequence[Reply] = (
 )
 
 
-def _status(code: int | str, reason: str, message: str) -> Json:
+def _status(code: int | str, reason: str, message: str, retry_after_s: int = 0) -> Json:
     info = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,
         "domain": DOMAIN,
         "metadata": {"request_id": "%STREAM_ID%"},
     }
-    return {"json_format": {"code": code, "message": message, "details": [info]}, "omit_empty_values": True}
+    details: list[Json] = [info]
+    if retry_after_s:
+        details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": f"{retry_after_s}s"})
+    return {"json_format": {"code": code, "message": message, "details": details}, "omit_empty_values": True}
 
 
 def _rich_status(reply: Reply) -> str:
     """The status with its reason for gRPC clients, encoded as a binary header."""
-    info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=reply.reason, domain=DOMAIN))
-    status = status_pb2.Status(code=reply.grpc, message=reply.message, details=[info])
+    status = status_pb2.Status(code=reply.grpc, message=reply.message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reply.reason, domain=DOMAIN))
+    if reply.retry_after_s:
+        delay = duration_pb2.Duration(seconds=reply.retry_after_s)
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
     return base64.b64encode(status.SerializeToString()).decode()
 
 
@@ -119,7 +138,8 @@ def _mappers(reply: Reply) -> list[Json]:
     grpc = _header("content-type", string_match={"prefix": "application/grpc"})
     native = _header(ORIGINAL_PATH, present_match=True, invert_match=True)
     applies = _applies(reply)
-    headers = [_set("grpc-status", str(reply.grpc))]
+    retry = [_set(RETRY_KEY, str(reply.retry_after_s))] if reply.retry_after_s else []
+    headers = [_set("grpc-status", str(reply.grpc)), *retry]
     if "%" not in reply.message:  # the rich status must repeat the message, and it is fixed here
         headers.append(_set(DETAILS_KEY, _rich_status(reply)))
     return [
@@ -130,7 +150,8 @@ def _mappers(reply: Reply) -> list[Json]:
         },
         {
             "filter": applies[0] if len(applies) == 1 else {"and_filter": {"filters": applies}},
-            "body_format_override": _status(reply.grpc, reply.reason, reply.message),
+            "headers_to_add": retry,
+            "body_format_override": _status(reply.grpc, reply.reason, reply.message, reply.retry_after_s),
         },
     ]
 

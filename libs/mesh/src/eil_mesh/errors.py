@@ -19,6 +19,8 @@ class EilError(Exception):
 
     code = "INTERNAL"
     reason = "INTERNAL"
+    retry_after_s: float | None = None
+    """When to try again [s], where waiting helps."""
 
     def __init__(
         self,
@@ -32,7 +34,8 @@ class EilError(Exception):
         self.message = message
         self.reason = reason or type(self).reason
         self.violations = dict(violations or {})
-        self.retry_after_s = retry_after_s
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
 
 
 class InvalidArgument(EilError):
@@ -96,6 +99,7 @@ class Unavailable(EilError):
 
     code = "UNAVAILABLE"
     reason = "UNAVAILABLE"
+    retry_after_s = 1.0
 
 
 class DeadlineExceeded(EilError):

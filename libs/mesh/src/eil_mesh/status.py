@@ -1,5 +1,6 @@
 """The error tree on the wire: EilError ⇄ google.rpc.Status."""
 
+import math
 import secrets
 from collections.abc import Iterator, Mapping
 
@@ -11,6 +12,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from eil_mesh.errors import DOMAIN, EilError
 
 DETAILS_KEY = "grpc-status-details-bin"
+RETRY_KEY = "retry-after"
+"""Metadata that repeats RetryInfo in whole seconds; the door makes it the header of that name."""
 MESSAGE_BYTES, VIOLATIONS_BYTES, TEXT_BYTES = 800, 2800, 400
 """Most that a status says: its message, its violations together, one of their texts. Clients refuse metadata above 8 KiB, in which
 the message stands twice, once percent-encoded."""
@@ -70,13 +73,14 @@ def internal(error: BaseException, request_id: str) -> EilError:
 async def abort(context: grpc.aio.ServicerContext, error: BaseException, request_id: str) -> None:
     """End the call with the error's status. A peer's error passes through as the peer said it."""
     if isinstance(error, grpc.aio.AioRpcError):
-        trailing = [(key, value) for key, value in error.trailing_metadata() or () if key == DETAILS_KEY]
+        trailing = [(key, value) for key, value in error.trailing_metadata() or () if key in (DETAILS_KEY, RETRY_KEY)]
         await context.abort(error.code(), error.details() or "", tuple(trailing))
     known = error if isinstance(error, EilError) else internal(error, request_id)
     status = to_status(known, request_id)
-    await context.abort(
-        getattr(grpc.StatusCode, known.code), status.message, ((DETAILS_KEY, status.SerializeToString()),)
-    )
+    trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
+    if known.retry_after_s is not None:
+        trailing.append((RETRY_KEY, str(math.ceil(known.retry_after_s))))
+    await context.abort(getattr(grpc.StatusCode, known.code), status.message, tuple(trailing))
 
 
 def reason_of(error: grpc.RpcError) -> str:

@@ -1,5 +1,6 @@
 """What HTTP answers when it refuses: google.rpc.Status in JSON, as REST answers behind the same door."""
 
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import grpc
 from eil_mesh.errors import DeadlineExceeded, EilError, Unavailable
 from eil_mesh.layers import REQUEST_ID_HEADER
-from eil_mesh.status import DETAILS_KEY, internal, to_status
+from eil_mesh.status import DETAILS_KEY, RETRY_KEY, internal, to_status
 from google.protobuf.json_format import MessageToDict
 from google.rpc import status_pb2
 from starlette.exceptions import HTTPException
@@ -49,7 +50,9 @@ def body(error: EilError, request_id: str) -> dict[str, Any]:
 
 def refusal(error: EilError, request_id: str, *, status: int | None = None) -> Response:
     """The HTTP response to an error; `status` where HTTP is more exact than the gRPC code."""
-    headers = {"www-authenticate": "Bearer"} if error.code == "UNAUTHENTICATED" else None
+    headers = {"www-authenticate": "Bearer"} if error.code == "UNAUTHENTICATED" else {}
+    if error.retry_after_s is not None:
+        headers[RETRY_KEY] = str(math.ceil(error.retry_after_s))
     return JSONResponse(
         body(error, request_id), status_code=status or HTTP_STATUS.get(error.code, 500), headers=headers
     )
