@@ -1,5 +1,8 @@
 """A whole mesh, started by the command that people use, and doors for whoever a test wants to be."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +32,20 @@ class RunningMesh:
         opened = Door(self.endpoint, self.token(*roles, tenant=tenant, subject=subject))
         self._doors.append(opened)
         return opened
+
+    def pids(self) -> dict[str, int]:
+        """Process of each service, of the gateway and of the supervisor; those that wait to be started are left out."""
+        status = json.loads(eil("status", "--json", "--state", str(self.state), check=False).stdout)
+        return {row["name"]: row["pid"] for row in status["processes"] if row["pid"]}
+
+    def kill(self, name: str, within_s: float = 30.0) -> float:
+        """Kill a service at once (SIGKILL) and wait until it was started anew; returns how long that took [s]."""
+        victim, began = self.pids()[name], time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        while self.pids().get(name) in (None, victim):
+            assert time.monotonic() < began + within_s, f"{name} was not started anew"
+            time.sleep(0.2)
+        return time.monotonic() - began
 
     def close(self) -> None:
         for door in self._doors:
