@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -179,7 +180,8 @@ def main() -> int:
     given = parser.parse_args()
 
     def say(sentence: str) -> None:
-        print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), sentence, flush=True)
+        with suppress(OSError):  # its log may be full
+            print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), sentence, flush=True)
 
     try:
         asyncio.run(serve(given.state.resolve(), given.port, say, lambda endpoint: say(f"ready at {endpoint.url}")))

@@ -117,4 +117,10 @@ class Supervisor:
             )
             for child in self._children
         }
-        Board(self._pid, self._command, self._phase, self._started_s, records).save(self._state)
+        board = Board(self._pid, self._command, self._phase, self._started_s, records)
+        try:
+            board.save(self._state)
+        except OSError as error:  # a full disk must not end what runs; the next change writes all of it
+            self._say(
+                f"{self._state} cannot be written ({error.strerror}): `eil status` does not show the newest changes"
+            )

@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from opentelemetry import trace
@@ -16,6 +17,23 @@ from eil_mesh.settings import MeshSettings
 tracer = trace.get_tracer("eil")
 _TRACEBACK = ExceptionDictTransformer(show_locals=False)
 """Where, never with what: the values of variables are tokens and telemetry of callers."""
+
+
+class Lossy:
+    """A stream that loses what cannot be written, as on a full disk: the work that a line tells of must not fail for it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, or lose it."""
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, or lose it."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _add_ids(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -40,7 +58,7 @@ def start(settings: MeshSettings) -> Callable[[], None]:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     if not settings.otlp_endpoint:
