@@ -1,7 +1,7 @@
 PY := .venv/bin/python
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) gateway/pyproject.toml
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format generate lock bench clean
+.PHONY: help setup run test soak lint format generate lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: setup ## start the mesh, feed it and show the loop; Ctrl-C stops everything
 
 test: setup ## every check and every test
 	@scripts/test
+
+soak: setup ## the faults of real servers at full length (an hour); EIL_TEST_TOOLS names their scripts
+	@EIL_SOAK=1 scripts/test tests/fault
 
 lint: setup ## everything that reads the code without running it
 	@scripts/lint
