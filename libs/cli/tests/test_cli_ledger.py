@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from eil_cli.bench.economy import bench_economy
 from eil_cli.main import build
-from eil_economy.domain import schema, schema_postgres
+from eil_economy.domain import schema
 from eil_economy.domain.ledger import mint, transfer
 from eil_economy.domain.records import Instruction
-from eil_mesh import postgres
 from eil_mesh.pipeline import Session
+from eil_mesh.postgres import statements
 from eil_mesh.testing import postgres_database, postgres_url
 from typer.testing import CliRunner
 
@@ -67,7 +67,7 @@ def test_the_ledger_of_a_server_is_counted_too() -> None:
     with postgres_database() as url:
         with psycopg.connect(url, autocommit=True, options="-c search_path=economy") as raw:
             raw.execute("CREATE SCHEMA economy")
-            raw.execute((postgres.SCHEMA + schema_postgres.SCHEMA).encode())
+            raw.execute(statements(schema.SCHEMA).encode())
             session = Session(raw)
             session.begin()
             fill(session)

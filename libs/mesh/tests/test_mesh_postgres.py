@@ -6,13 +6,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import psycopg
 import pytest
 from eil.economy.v1 import economy_pb2
+from eil_mesh import pipeline
 from eil_mesh.clock import ManualClock
-from eil_mesh.errors import FailedPrecondition, Unavailable
+from eil_mesh.errors import FailedPrecondition, InvalidArgument, Unavailable
 from eil_mesh.event_log import tail
 from eil_mesh.journal import verify
 from eil_mesh.pipeline import Session
@@ -173,6 +174,10 @@ async def test_one_services_role_cannot_read_anothers_schema(store, name):
         ("text", ""),
         ("text", "Wärme ∂T/∂t 🌡 %s $1"),
         ("bytea", bytes(range(256))),
+        ("double precision", -1.5e300),
+        ("double precision", None),
+        ("real", 0.25),
+        ("bigint", True),
     ],
 )
 def test_values_go_there_and_back(kind, value):
@@ -187,6 +192,93 @@ def test_values_go_there_and_back(kind, value):
             [(value,)],
         )
         session.end("ROLLBACK")
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    with psycopg.connect(postgres_url(), autocommit=True) as raw:
+        opened = Session(raw)
+        opened.begin()
+        yield opened
+        opened.end("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("sum(v)", 2**64 - 2),
+        ("-sum(v)", -(2**64 - 2)),
+        ("sum(v) - sum(v)", 0),
+        ("avg(v / v)", 1.0),
+        ("0.000125::numeric", 0.000125),
+        ("-12345678.5::numeric", -12345678.5),
+        ("1200000000::numeric", 1_200_000_000),
+        ("min(v) = max(v)", True),
+    ],
+)
+def test_sums_of_counts_are_ints_and_other_numerics_floats(session, expression, value):
+    found = session.execute(f"SELECT {expression} FROM (VALUES (?), (?)) AS t (v)", (2**63 - 1, 2**63 - 1)).fetchone()
+    assert (type(found[0]), found[0]) == (type(value), value)
+
+
+def test_rows_answer_by_place_and_by_name_and_statements_say_what_they_changed(session):
+    session.execute("CREATE TEMP TABLE t (a bigint, b text)")
+    session.executemany("INSERT INTO t VALUES (?, ?)", [(1, "x"), (2, "y"), (3, None)])
+    rows = session.execute("SELECT a, b FROM t ORDER BY a").fetchall()
+    assert (rows[0]["b"], rows[0][1], rows[0][-1], rows[0][:1]) == ("x", "x", "x", (1,))
+    assert dict(rows[2]) == {"a": 3, "b": None}
+    with pytest.raises(IndexError, match="no column"):
+        rows[0]["c"]
+    assert session.execute("UPDATE t SET b = ? WHERE a < ?", ("z", 3)).rowcount == 2
+    assert session.execute("DELETE FROM t WHERE a = ? RETURNING b", (1,)).fetchone()["b"] == "z"
+
+
+def test_one_statement_takes_parameters_of_any_type(session):
+    session.execute("CREATE TEMP TABLE t (v double precision)")
+    for value in (1, 0.5, None, True):
+        session.execute("INSERT INTO t VALUES (?)", (value,))
+    assert [row[0] for row in session.execute("SELECT v FROM t")] == [1.0, 0.5, None, 1.0]
+    with pytest.raises(TypeError, match="cannot be stored"):
+        session.execute("INSERT INTO t VALUES (?)", ([],))
+    with pytest.raises(InvalidArgument, match="NUL"):
+        session.execute("SELECT ?", ("a\0b",))
+
+
+def test_statements_without_end_do_not_stay_prepared(session, monkeypatch):
+    monkeypatch.setattr(pipeline, "PREPARED", 5)
+    for _ in range(3):
+        for number in range(10):
+            assert session.execute(f"SELECT {number}").fetchone() == (number,)
+        session.end("COMMIT")
+        session.begin()
+    (kept,) = session.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+    assert kept <= 2
+
+
+async def test_reads_fail_as_unavailable_while_the_server_is_away_and_go_on_after_it(store, name):
+    await store.write(note("a"))
+    assert await facts(store) == store.glance(
+        lambda conn: [row["what"] for row in conn.execute("SELECT what FROM facts")]
+    )
+    for read in (lambda: _twice(store), lambda: _glanced(store)):
+        admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", f"eil-{name}")
+        with pytest.raises(Unavailable) as refused:
+            await read()
+        assert refused.value.retry_after_s
+    for _ in range(2):  # what the other thread had is lost, too
+        with suppress(Unavailable):
+            await facts(store)
+    assert await facts(store) == ["a"]
+
+
+async def _twice(store: PostgresStore) -> None:
+    """Each of two threads has a session, or none yet."""
+    await facts(store)
+    await facts(store)
+
+
+async def _glanced(store: PostgresStore) -> object:
+    return store.glance(lambda conn: conn.execute("SELECT 1").fetchone())
 
 
 def test_an_error_is_told_once_it_is_asked_about_and_the_session_lives_on():

@@ -23,11 +23,6 @@ from eil_mesh.testing import postgres_schema, postgres_url
 SCHEMA = "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, what TEXT NOT NULL UNIQUE) STRICT;"
 
 
-POSTGRES_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what TEXT NOT NULL UNIQUE);
-"""
-
-
 @pytest.fixture
 def clock():
     return ManualClock()
@@ -49,7 +44,7 @@ def open_store(request, tmp_path, clock):
     if not postgres_url():
         pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
     with postgres_schema() as name:
-        yield lambda: PostgresStore(postgres_url(), name, POSTGRES_SCHEMA, clock)
+        yield lambda: PostgresStore(postgres_url(), name, SCHEMA, clock)
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ class World:
 
 
 @pytest.fixture
-async def serve(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+async def serve(tmp_path: Path, either_database: str) -> AsyncIterator[Callable[..., Any]]:
     """`async with serve(lease_s=60.0) as world`: with these settings; again later, it finds its state as it left it."""
     world = World(tmp_path)
 

@@ -1,7 +1,7 @@
 """How far the mesh may go with a source, held where actions leave: modes, the red button, leases, the budget, and what nothing follows."""
 
 import asyncio
-import sqlite3
+import re
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -9,16 +9,19 @@ from eil.decision.v1 import decision_pb2
 from eil_decision.domain import trust
 from eil_decision.domain.disruption import score
 from eil_decision.domain.trust import Following, Lease, Limits, Pending
-from eil_mesh import event_log, metrics
+from eil_decision.main import SCHEMA
+from eil_mesh import event_log, journal, metrics, requests
+from eil_mesh.testing import look
 from hypothesis import given
 from hypothesis import strategies as st
+
+TABLES = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA + journal.SCHEMA + requests.SCHEMA + event_log.SCHEMA)
 
 
 def contents(folder):
     """Every row of every table."""
-    with sqlite3.connect(folder / "decision.db") as conn:
-        tables = [row[0] for row in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        return {table: conn.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    with look(folder, "decision") as conn:
+        return {table: [tuple(row) for row in conn.execute(f"SELECT * FROM {table} ORDER BY 1, 2")] for table in TABLES}
 
 
 def changed(before, after):

@@ -8,14 +8,14 @@ import grpc
 import psycopg
 import pytest
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
-from eil_economy.domain import schema, schema_postgres
+from eil_economy.domain import schema
 from eil_economy.domain.audit import audit
 from eil_economy.domain.ledger import mint
 from eil_economy.main import build
 from eil_economy.settings import EconomySettings
-from eil_mesh import postgres
 from eil_mesh.clock import ManualClock
 from eil_mesh.pipeline import Session
+from eil_mesh.postgres import statements
 from eil_mesh.status import reason_of
 from eil_mesh.testing import metadata, postgres_database, postgres_schema, postgres_url, running, token
 
@@ -45,7 +45,7 @@ def postgres_book() -> Iterator[PostgresBook]:
         psycopg.connect(postgres_url(), autocommit=True, options=f"-c search_path={name}") as raw,
     ):
         raw.execute(f"CREATE SCHEMA {name}".encode())
-        raw.execute((postgres.SCHEMA + schema_postgres.SCHEMA).encode())
+        raw.execute(statements(schema.SCHEMA).encode())
         yield PostgresBook(raw)
 
 
@@ -60,7 +60,7 @@ def empty(request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection | Postg
         return
     conn = sqlite3.connect(":memory:", isolation_level=None)
     conn.execute("PRAGMA foreign_keys = ON")
-    conn.executescript(schema.SCHEMA)
+    conn.executescript(schema.SCHEMA + schema.REPLACE_GUARD)
     conn.execute("BEGIN IMMEDIATE")
     yield conn
     conn.close()

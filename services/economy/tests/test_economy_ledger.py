@@ -11,7 +11,7 @@ from eil_economy.domain.errors import DifferentTransfer, InvalidLink, LedgerErro
 from eil_economy.domain.ledger import burn, mint, transfer, transfer_linked
 from eil_economy.domain.records import Instruction
 from eil_economy.domain.reports import balances, supply
-from eil_economy.domain.schema import SCHEMA
+from eil_economy.domain.schema import REPLACE_GUARD, SCHEMA
 from eil_economy.domain.tokens import ISSUANCE, MAX_AMOUNT_U, format_amount
 
 PAY = Instruction("t1", "alice", "bob", "CEU", 300, "rent", "invoice 7")
@@ -213,7 +213,7 @@ def test_history_cannot_be_rewritten_in_sql(conn, statement: str) -> None:
 
 def test_writing_outside_a_transaction_is_refused() -> None:
     conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.executescript(SCHEMA)
+    conn.executescript(SCHEMA + REPLACE_GUARD)
     with pytest.raises(RuntimeError, match="BEGIN IMMEDIATE"):
         mint(conn, "acme", "m1", "alice", "CEU", 1, "top-up", 1)
     assert balances(conn, "acme") == ()

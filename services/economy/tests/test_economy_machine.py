@@ -13,7 +13,7 @@ from eil_economy.domain.ledger import burn, mint, transfer, transfer_linked
 from eil_economy.domain.policies import STARTING_GRANT
 from eil_economy.domain.records import Instruction, Transfer
 from eil_economy.domain.reports import balances, supply
-from eil_economy.domain.schema import SCHEMA
+from eil_economy.domain.schema import REPLACE_GUARD, SCHEMA
 from eil_economy.domain.tokens import ISSUANCE, TOKENS, TREASURY
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -69,7 +69,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def open_book(self) -> None:
         self.conn = sqlite3.connect(":memory:", isolation_level=None)
         self.conn.execute("PRAGMA foreign_keys = ON")
-        self.conn.executescript(SCHEMA)
+        self.conn.executescript(SCHEMA + REPLACE_GUARD)
         self.conn.execute("BEGIN IMMEDIATE")
         self.model = Model()
         self.now_us = 0

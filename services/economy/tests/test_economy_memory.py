@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from eil_economy.domain import holds, ledger, memory, schema_postgres
+from eil_economy.domain import holds, ledger, memory, schema
 from eil_economy.domain.audit import audit
 from eil_economy.domain.errors import LedgerError
 from eil_economy.domain.records import Instruction
@@ -28,7 +28,7 @@ def name():
 
 @pytest.fixture
 async def store(name):
-    opened = PostgresStore(postgres_url(), name, schema_postgres.SCHEMA, ManualClock())
+    opened = PostgresStore(postgres_url(), name, schema.SCHEMA, ManualClock())
     await opened.write(lambda tx: ledger.mint(tx.conn, "acme", "m", "alice", "CEU", 1000, "funds", tx.now_us))
     yield opened
     assert (await opened.read(audit)).mismatches == ()
@@ -95,13 +95,13 @@ async def test_what_was_undone_is_not_remembered(store):
 async def test_another_writer_between_is_seen(store, name):
     await store.write(pay("t0", 10))
     store.close()
-    other = PostgresStore(postgres_url(), name, schema_postgres.SCHEMA, ManualClock())
+    other = PostgresStore(postgres_url(), name, schema.SCHEMA, ManualClock())
     await other.write(pay("t1", 900))
     with pytest.raises(LedgerError):
         await other.write(pay("t2", 900))
     assert await held(other) == {"alice": 90, "bob": 910}
     other.close()
-    store.__init__(postgres_url(), name, schema_postgres.SCHEMA, ManualClock())
+    store.__init__(postgres_url(), name, schema.SCHEMA, ManualClock())
     with pytest.raises(LedgerError):
         await store.write(pay("t3", 91))
     assert (await store.write(pay("t1", 900))).replayed
@@ -111,7 +111,7 @@ async def test_another_writer_between_is_seen(store, name):
 async def test_batches_of_random_requests_come_out_as_the_model_says(name, monkeypatch, seed):
     monkeypatch.setattr(memory, "MOST", 15)
     clock = ManualClock(1)
-    opened = PostgresStore(postgres_url(), name, schema_postgres.SCHEMA, clock)
+    opened = PostgresStore(postgres_url(), name, schema.SCHEMA, clock)
     requests, model = Simulator(seed, NO_BACKEND), Model()
     seen = set()
     for _ in range(60):

@@ -11,7 +11,7 @@ from eil_economy.domain.holds import post, reserve
 from eil_economy.domain.ledger import mint, transfer
 from eil_economy.domain.records import Instruction, Line
 from eil_economy.domain.reports import statement, supply
-from eil_economy.domain.schema import SCHEMA
+from eil_economy.domain.schema import REPLACE_GUARD, SCHEMA
 
 OWNERS = ("alice", "bob", "carol")
 
@@ -19,7 +19,7 @@ OWNERS = ("alice", "bob", "carol")
 @pytest.fixture
 def conn() -> Iterator[sqlite3.Connection]:
     conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.executescript(SCHEMA)
+    conn.executescript(SCHEMA + REPLACE_GUARD)
     conn.execute("BEGIN IMMEDIATE")
     rng = random.Random(7)
     for owner in OWNERS:

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -20,9 +19,9 @@ from eil_mesh.call import acting_for
 from eil_mesh.clock import ManualClock, from_us
 from eil_mesh.errors import Unavailable
 from eil_mesh.status import reason_of
-from eil_mesh.store import Store
-from eil_mesh.testing import metadata, running, token
+from eil_mesh.testing import look, metadata, open_store, running, token
 
+pytestmark = pytest.mark.usefixtures("either_database")
 TOKEN = 10**6
 PAIR, POOL = "CEU-PFT", "@pool/CEU-PFT"
 
@@ -102,7 +101,7 @@ class Trader:
 async def ledger(tmp_path):
     async with running(tmp_path, EconomySettings, build_economy):
         yield
-    with closing(sqlite3.connect(tmp_path / "economy.db")) as conn:
+    with look(tmp_path, "economy") as conn:
         assert audit(conn).mismatches == ()
 
 
@@ -126,7 +125,7 @@ async def alice(tmp_path, clock):
     async with ledger(tmp_path), trading(tmp_path, clock) as trader:
         await trader.fund()
         yield trader
-    with closing(sqlite3.connect(tmp_path / "market.db")) as conn:
+    with look(tmp_path, "market") as conn:
         for tenant, pair, shares in conn.execute("SELECT tenant, pair, shares FROM pools"):
             held = conn.execute("SELECT sum(shares) FROM holdings WHERE (tenant, pair) = (?, ?)", (tenant, pair))
             assert held.fetchone()[0] + 1000 == shares
@@ -140,7 +139,7 @@ async def refused(call):
 
 
 def swaps_in_ledger(tmp_path):
-    with closing(sqlite3.connect(tmp_path / "economy.db")) as conn:
+    with look(tmp_path, "economy") as conn:
         return conn.execute("SELECT count(*) FROM transfer WHERE transfer_id LIKE 'swap:%'").fetchone()[0]
 
 
@@ -298,7 +297,7 @@ async def test_price_sums_grow_with_time_from_the_reserves_that_stood(alice, clo
     await alice.add()
     clock.advance(10.0)
     await alice.swap()
-    with closing(sqlite3.connect(alice.tmp_path / "market.db")) as conn:
+    with look(alice.tmp_path, "market") as conn:
         x_sum, y_sum = conn.execute("SELECT x_price_sum, y_price_sum FROM pools").fetchone()
     assert int(x_sum) / 2**64 / 10**7 == pytest.approx(0.4)
     assert int(y_sum) / 2**64 / 10**7 == pytest.approx(2.5)
@@ -347,7 +346,7 @@ async def test_an_intent_finished_twice_counts_once(tmp_path):
     intent = tables.Intent(
         "acme", "add", "a1", PAIR, "alice", request.SerializeToString(), empty, b"", 6000, 5000, "0", "0", 1
     )
-    store = Store(tmp_path / "market.db", tables.SCHEMA, ManualClock())
+    store = open_store(tmp_path, "market", tables.SCHEMA, ManualClock())
     await store.write(lambda tx: tables.propose(tx, intent))
     for _ in range(2):
         await store.write(lambda tx: tables.finish(tx, intent))

@@ -19,6 +19,7 @@ from eil_mesh.clock import ManualClock, from_us
 from eil_mesh.settings import MeshSettings
 from eil_mesh.testing import metadata, running, token
 
+pytestmark = pytest.mark.usefixtures("either_database")
 TOKEN = 10**6
 
 

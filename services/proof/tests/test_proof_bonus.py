@@ -6,7 +6,7 @@ import grpc
 import pytest
 from eil.proof.v1 import proof_pb2
 from eil_mesh.clock import ManualClock
-from eil_mesh.store import Store
+from eil_mesh.testing import open_store
 from eil_proof import bonus
 from eil_proof.bonus import Bonus
 from grpc.aio import AioRpcError, Metadata
@@ -34,9 +34,9 @@ class Ledger:
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path, either_database):
     clock = ManualClock()
-    store = Store(tmp_path / "proof.db", bonus.SCHEMA, clock)
+    store = open_store(tmp_path, "proof", bonus.SCHEMA, clock)
     ledger: Any = Ledger()
     yield store, ledger, Bonus(store, ledger, clock)
     store.close()

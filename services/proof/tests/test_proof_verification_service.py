@@ -321,6 +321,7 @@ async def test_another_tenant_finds_nothing(world):
     assert await refused(world.evaluate(begun, tenant="other")) == ("NOT_FOUND", "VERIFICATION_UNKNOWN")
 
 
+@pytest.mark.usefixtures("either_database")
 async def test_what_nobody_evaluates_evaluates_itself(start):
     async with start(verify_every_s=0.05) as world:
         await world.enrol()
@@ -343,6 +344,7 @@ async def _until(world, begun, state):
     raise AssertionError(f"{found.state} did not become {state}")
 
 
+@pytest.mark.usefixtures("either_database")
 async def test_records_survive_a_restart_and_altered_ones_do_not_pass(world):
     begun = await world.begin()
     await world.reporting(share=0.9)

@@ -14,6 +14,7 @@ from eil_regime.main import build
 from eil_regime.settings import RegimeSettings
 from google.protobuf.timestamp_pb2 import Timestamp
 
+pytestmark = pytest.mark.usefixtures("either_database")
 NOW_US = 1_800_000_000 * MICROSECONDS
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
 

@@ -17,7 +17,7 @@ from eil_mesh.clock import MICROSECONDS, ManualClock
 from eil_mesh.journal import SCHEMA as JOURNAL
 from eil_mesh.journal import Journal
 from eil_mesh.store import Tx
-from eil_mesh.testing import metadata, running, token
+from eil_mesh.testing import look, metadata, running, token
 from eil_physics import ThermalNode
 from eil_regime import physics, segments, sources
 from eil_regime.batch import Batch
@@ -201,14 +201,15 @@ def test_a_sensor_that_reads_absolute_zero_is_a_gap_not_a_failure():
 
 async def node_of(folder) -> str:
     """The node, once the service has identified it."""
-    conn = sqlite3.connect(f"file:{folder}/regime.db?mode=ro", uri=True)
     for _ in range(400):
-        if node := conn.execute("SELECT node FROM sources").fetchone()[0]:
-            return node
+        with look(folder, "regime") as conn:
+            if node := conn.execute("SELECT node FROM sources").fetchone()[0]:
+                return node
         await asyncio.sleep(0.02)
     pytest.fail("no thermal node was identified")
 
 
+@pytest.mark.usefixtures("either_database")
 async def test_a_failing_fan_is_critical_within_minutes(tmp_path):
     rows, healthy = 2160, 180
     batch = plant(rows + healthy + 120, fails_at=rows + healthy)

@@ -14,6 +14,7 @@ from eil_mesh.testing import metadata, running, token
 from eil_regime.main import build
 from eil_regime.settings import RegimeSettings
 
+pytestmark = pytest.mark.usefixtures("either_database")
 NOW_US = 1_800_000_000 * MICROSECONDS
 
 

@@ -2,16 +2,21 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eil.atlas.v1 import atlas_pb2
 from eil_mesh.anchor import check_head
+from eil_mesh.database import Connection
 from eil_mesh.journal import verify
+from eil_mesh.postgres import reading
+
+from eil_cli.databases import servers
 
 SHARD = "0"
 """The embedded profile has one shard of each journal."""
@@ -48,24 +53,57 @@ class _AnchoredHead:
     signature: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Where a service's state is kept: in a file of the state folder, or in a schema of a server."""
+
+    service: str
+    state: Path
+    url: str
+
+    @contextmanager
+    def opened(self) -> Iterator[Connection]:
+        """One snapshot, read-only. Raises sqlite3.Error, psycopg.Error."""
+        if self.url:
+            with reading(self.url, self.service) as session:
+                yield session
+            return
+        path = self.state / f"{self.service}.db"
+        file = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+        with closing(file) as conn:
+            conn.execute("BEGIN")
+            yield conn
+
+    def has(self, conn: Connection, table: str) -> bool:
+        """Whether it has such a table."""
+        found = (
+            "SELECT to_regclass(?) IS NOT NULL"
+            if self.url
+            else "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
+        )
+        return bool(conn.execute(found, (table,)).fetchone()[0])
+
+
 def verify_state(state: Path) -> list[JournalReport]:
-    """Walk every journal of a state folder, read-only; the mesh may run meanwhile.
+    """Walk every journal of a state folder, and those that its services keep on servers, read-only; the mesh may run meanwhile.
 
     Raises:
-        FileNotFoundError: the folder holds no service's state.
+        FileNotFoundError: there is no service's state.
     """
-    files = {path.stem: path for path in sorted(state.glob("*.db"))}
-    if not files:
+    on_servers = servers(state)
+    places = [_Kept(path.stem, state, "") for path in sorted(state.glob("*.db")) if path.stem not in on_servers]
+    places += [_Kept(name, state, url) for name, url in on_servers.items()]
+    if not places:
         raise FileNotFoundError(f"{state} holds no service's state (no *.db); name the state folder with --state")
     # Heads before journals: an entry is always older than its head, so a head without its entry was tampered with.
-    heads, unreadable = _anchored_heads(files.get("atlas"))
+    heads, unreadable = _anchored_heads(next((place for place in places if place.service == "atlas"), None))
     reports = [
         report
-        for name, path in files.items()
-        if (report := _report(path, f"{name}/{SHARD}", heads.pop(f"{name}/{SHARD}", [])))
+        for place in sorted(places, key=lambda place: place.service)
+        if (report := _report(place, f"{place.service}/{SHARD}", heads.pop(f"{place.service}/{SHARD}", [])))
     ]
     if unreadable:
-        reports.append(JournalReport("heads of atlas.db", 0, 0, 0, (unreadable,)))
+        reports.append(JournalReport("heads of the atlas", 0, 0, 0, (unreadable,)))
     for journal, anchored in heads.items():
         newest = max(head.offset for head in anchored)
         gone = f"{len(anchored)} heads up to entry {newest} were anchored, but its file is gone"
@@ -73,46 +111,47 @@ def verify_state(state: Path) -> list[JournalReport]:
     return reports
 
 
-def _anchored_heads(atlas: Path | None) -> tuple[dict[str, list[_AnchoredHead]], str]:
+def _anchored_heads(atlas: _Kept | None) -> tuple[dict[str, list[_AnchoredHead]], str]:
     """Heads by journal, and what is wrong with their table, if something is."""
     heads: dict[str, list[_AnchoredHead]] = {}
     if atlas is None:
         return heads, ""
     try:
-        with closing(_open(atlas)) as conn:
-            if _has(conn, "heads"):
-                rows = conn.execute("SELECT journal, offset, hash, public_key, signature FROM heads ORDER BY offset")
+        with atlas.opened() as conn:
+            if atlas.has(conn, "heads"):
+                rows = conn.execute(
+                    'SELECT journal, "offset", hash, public_key, signature FROM heads ORDER BY "offset"'
+                )
                 for journal, *head in rows:
                     heads.setdefault(journal, []).append(_AnchoredHead(*head))
-    except sqlite3.Error as error:
-        return heads, f"the anchored heads cannot be read ({error}); restore atlas.db from a backup"
+    except (sqlite3.Error, psycopg.Error) as error:
+        return heads, f"the anchored heads cannot be read ({error}); restore the atlas's state from a backup"
     return heads, ""
 
 
-def _report(path: Path, journal: str, heads: Sequence[_AnchoredHead]) -> JournalReport | None:
-    """The report on one file; None if it has no journal and none was anchored."""
+def _report(place: _Kept, journal: str, heads: Sequence[_AnchoredHead]) -> JournalReport | None:
+    """The report on one service's state; None if it has no journal and none was anchored."""
     newest = max((head.offset for head in heads), default=0)
     try:
-        with closing(_open(path)) as conn:
-            if not _has(conn, "journal"):
+        with place.opened() as conn:
+            if not place.has(conn, "journal"):
                 if not heads:
                     return None
                 return JournalReport(journal, 0, len(heads), newest, ("its table is gone, but heads were anchored",))
-            conn.execute("BEGIN")  # one snapshot for everything below
-            entries = conn.execute("SELECT coalesce(max(offset), 0) FROM journal").fetchone()[0]
-            own_key = _own_key(path.parent, path.stem)
+            entries = conn.execute('SELECT coalesce(max("offset"), 0) FROM journal').fetchone()[0]
+            own_key = _own_key(place.state, place.service)
             problems = (*verify(conn), *_contradictions(conn, journal, entries, heads, own_key))
-    except (sqlite3.Error, DamagedKey) as error:
+    except (sqlite3.Error, psycopg.Error, DamagedKey) as error:
         problems = (f"it cannot be verified: {error}",)
         return JournalReport(journal, 0, len(heads), newest, problems)
     return JournalReport(journal, entries, len(heads), newest, problems)
 
 
 def _contradictions(
-    conn: sqlite3.Connection, journal: str, entries: int, heads: Sequence[_AnchoredHead], own_key: bytes | None
+    conn: Connection, journal: str, entries: int, heads: Sequence[_AnchoredHead], own_key: bytes | None
 ) -> Iterator[str]:
     for head in heads:
-        entry = conn.execute("SELECT hash FROM journal WHERE offset = ?", (head.offset,)).fetchone()
+        entry = conn.execute('SELECT hash FROM journal WHERE "offset" = ?', (head.offset,)).fetchone()
         try:
             check_head(
                 atlas_pb2.JournalHead(
@@ -148,12 +187,3 @@ def _own_key(state: Path, service: str) -> bytes | None:
     except ValueError as error:
         raise DamagedKey(f"the signing key {path} is damaged ({error}); restore it from a backup") from None
     return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
-
-
-def _has(conn: sqlite3.Connection, table: str) -> bool:
-    found = conn.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone() is not None

@@ -63,7 +63,7 @@ def ledger(
     postgres: Annotated[
         str,
         typer.Option(
-            "--postgres", metavar="URL", help="Read the ledger that a PostgreSQL server keeps, not the state folder's."
+            "--postgres", metavar="URL", help="Read the ledger that this PostgreSQL server keeps, not the mesh's."
         ),
     ] = "",
     as_json: AsJson = False,
@@ -75,9 +75,12 @@ def ledger(
         import psycopg
 
         from eil_cli.audit_ledger import recount, recount_postgres
+        from eil_cli.databases import servers
 
+        folder = state_folder(state)
         try:
-            report = recount_postgres(postgres) if postgres else recount(state_folder(state))
+            url = postgres or servers(folder).get("economy", "")
+            report = recount_postgres(url) if url else recount(folder)
         except (FileNotFoundError, sqlite3.Error, psycopg.Error) as error:
             raise Failure(f"the ledger cannot be read: {error}") from None
         if as_json:

@@ -28,13 +28,7 @@ def recount_postgres(url: str) -> AuditReport:
     Raises:
         psycopg.Error: the server cannot be reached, or holds no such book.
     """
-    import psycopg
-    from eil_mesh.pipeline import Session
+    from eil_mesh.postgres import reading
 
-    with psycopg.connect(url, autocommit=True, options="-c search_path=economy") as raw:
-        session = Session(raw)
-        session.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        try:
-            return snapshot_audit(session)
-        finally:
-            session.undo()
+    with reading(url, "economy") as book:
+        return snapshot_audit(book)

@@ -20,6 +20,7 @@ from eil_gateway.envoy import envoy_command, write_config
 from eil_gateway.keys import ensure_keys, issue_token
 from eil_mesh.services import SERVICES
 
+from eil_cli import databases
 from eil_cli.board import AlreadyRunning, end_stale, sole_supervisor
 from eil_cli.endpoint import Endpoint, EndpointMissing
 from eil_cli.health import gateway_serves, service_serves
@@ -104,7 +105,8 @@ def plan(state: Path, port: int | None) -> Plan:
         gate.release()
         figures.release()
 
-    services = [_service(name, pages[name]) for name in SERVICES]
+    kept = databases.servers(state)
+    services = [_service(name, pages[name], kept.get(name, "")) for name in SERVICES]
     gateway = Spec(
         name=GATEWAY,
         command=tuple(envoy_command(config)),
@@ -146,12 +148,13 @@ async def serve(state: Path, port: int | None, say: Callable[[str], None], ready
         await supervisor.run(healthy)
 
 
-def _service(name: str, page: HeldPort) -> Spec:
+def _service(name: str, page: HeldPort, database_url: str) -> Spec:
+    database = {databases.variable(name): database_url} if database_url else {}
     return Spec(
         name=name,
         command=(sys.executable, "-P", "-m", f"eil_{name}"),  # -P: the state folder holds no modules
         probe=partial(service_serves, health_socket(name)),
-        env={f"EIL_{name.upper()}_METRICS_PORT": str(page.port), **ONE_THREAD},
+        env={f"EIL_{name.upper()}_METRICS_PORT": str(page.port), **database, **ONE_THREAD},
         before_start=page.release,
     )
 

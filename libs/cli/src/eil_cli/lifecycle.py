@@ -57,6 +57,15 @@ def up(
             show_default="the one used before, else 8443, else a free one",
         ),
     ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres",
+            metavar="URL",
+            help="PostgreSQL server that keeps the services' state, a schema each. The state folder remembers it.",
+            show_default="the one remembered, else files in the state folder",
+        ),
+    ] = None,
     wait: Annotated[float, typer.Option(min=1, help="With --detach: longest wait for health [s].")] = WAIT_S,
 ) -> None:
     """Start the mesh: nine services and the gateway, restarted when they die.
@@ -67,6 +76,8 @@ def up(
     folder = state_folder(state)
     with expected_errors():
         _refuse_second(folder, detach)
+        if postgres:
+            _keep_in(folder, postgres)
         if detach:
             _up_detached(folder, port, wait)
         else:
@@ -90,6 +101,7 @@ def status(state: State = None, as_json: AsJson = False) -> None:
     folder = state_folder(state)
     with expected_errors():
         from eil_cli.board import running
+        from eil_cli.databases import described, servers
 
         board = running(folder)
         if board is None:
@@ -99,14 +111,25 @@ def status(state: State = None, as_json: AsJson = False) -> None:
             raise Failure(f"no mesh runs from {folder}; start one with `eil up --detach`", NOT_RUNNING)
         rows = _rows(folder, board)
         total_mb = round(sum(row.resident_mb for row in rows), 1)
+        kept = {name: described(url) for name, url in servers(folder).items()}
         if as_json:
             processes = [asdict(row) for row in rows]
             total = {"resident_mb": total_mb, "restarts": sum(row.restarts for row in rows)}
             print_json(
-                {"running": True, "phase": board.phase, "state": str(folder), "processes": processes, "total": total}
+                {
+                    "running": True,
+                    "phase": board.phase,
+                    "state": str(folder),
+                    "postgres": kept,
+                    "processes": processes,
+                    "total": total,
+                }
             )
         else:
             _print_rows(rows, total_mb)
+            for server in sorted(set(kept.values())):
+                names = ", ".join(name for name, own in kept.items() if own == server)
+                out.print(f"state of {names} in PostgreSQL at {escape(server)}", soft_wrap=True)
         if not all(row.healthy for row in rows):
             raise typer.Exit(REFUSED)
 
@@ -131,6 +154,17 @@ def _refuse_second(state: Path, detach: bool) -> None:
         f"the mesh of {state} runs already (supervisor {board.pid}); see `eil status`, stop it with `eil down`",
         NOT_RUNNING,
     )
+
+
+def _keep_in(state: Path, url: str) -> None:
+    from eil_cli.databases import ServerRefused, remember
+    from eil_cli.embedded import StateUnsafe, private_folder
+
+    try:
+        private_folder(state)
+        remember(state, url)
+    except (StateUnsafe, ServerRefused) as error:
+        raise Failure(str(error)) from None
 
 
 def _up_here(state: Path, port: int | None) -> None:

@@ -7,7 +7,6 @@ covers them.) Whatever dies meanwhile, both go on where they were.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 
 import structlog
@@ -15,7 +14,7 @@ from eil.events.v1 import event_log_pb2
 
 from eil_mesh.clock import MICROSECONDS, Clock
 from eil_mesh.errors import Unavailable
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 TOPIC = "eil.regime.erasures"
 EVERY_S = 2.0
@@ -100,7 +99,7 @@ def _retire(tx: Tx, topic: str, oldest_us: int) -> bool:
     return end == after + ENTRIES
 
 
-def blank(conn: sqlite3.Connection, after: int, end: int, which: str, values: tuple[object, ...]) -> None:
+def blank(conn: Connection, after: int, end: int, which: str, values: tuple[object, ...]) -> None:
     """Take payload and salt from the entries of (after, end] that a condition names."""
     conn.execute(
         f'UPDATE journal SET payload = NULL, salt = ? WHERE "offset" > ? AND "offset" <= ? AND payload IS NOT NULL AND {which}',

@@ -6,7 +6,6 @@ A follower handles each event in a transaction of its own store that also record
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -21,7 +20,7 @@ from eil_mesh.client import Peers
 from eil_mesh.clock import from_us
 from eil_mesh.errors import InvalidArgument, Unavailable
 from eil_mesh.journal import Entry, entries
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 log = structlog.get_logger("eil.events")
 SCHEMA = """
@@ -97,7 +96,7 @@ async def tail(
     raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)
 
 
-def _end(conn: sqlite3.Connection) -> int:
+def _end(conn: Connection) -> int:
     return conn.execute('SELECT coalesce(max("offset"), 0) FROM journal').fetchone()[0]
 
 
@@ -187,7 +186,7 @@ async def _ended(task: asyncio.Task[Any]) -> None:
         task.exception()  # seen, so that nobody warns of it
 
 
-def _followed(conn: sqlite3.Connection, service: str) -> int:
+def _followed(conn: Connection, service: str) -> int:
     row = conn.execute('SELECT "offset" FROM followed WHERE service = ?', (service,)).fetchone()
     return row[0] if row else 0
 

@@ -6,12 +6,13 @@ SHA-256(salt ‖ payload): a payload may be erased later while its salted digest
 
 import hashlib
 import secrets
-import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
+
+from eil_mesh.database import Connection
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS journal (
@@ -78,7 +79,7 @@ def chain_hash(previous: bytes, offset: int, time_us: int, tenant: str, topic: s
 class Journal:
     """Appends to the journal inside the caller's transaction. `head` is the chain's end as this transaction sees it."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: Connection) -> None:
         self._conn = conn
         row = conn.execute('SELECT "offset", hash FROM journal ORDER BY "offset" DESC LIMIT 1').fetchone()
         self.head = Head(row[0], row[1]) if row else Head(0, GENESIS)
@@ -98,7 +99,7 @@ class Journal:
 
 
 def entries(
-    conn: sqlite3.Connection, from_offset: int, *, tenant: str = "", topics: Sequence[str] = (), limit: int = 500
+    conn: Connection, from_offset: int, *, tenant: str = "", topics: Sequence[str] = (), limit: int = 500
 ) -> list[Entry]:
     """Entries from an offset on, oldest first, of one tenant and some topics where these are given."""
     where, values = '"offset" >= ?', [from_offset]
@@ -113,11 +114,10 @@ def entries(
     return [Entry(*row) for row in rows]
 
 
-def verify(conn: sqlite3.Connection) -> Iterator[str]:
+def verify(conn: Connection) -> Iterator[str]:
     """Walk the whole chain; yields a sentence for every entry that does not hold."""
     previous, expected = GENESIS, 1
-    for row in conn.execute('SELECT * FROM journal ORDER BY "offset"'):
-        entry = Entry(*row)
+    for entry in _all(conn):
         if entry.offset != expected:
             yield f"entries {expected} to {entry.offset - 1} are missing"
         if entry.payload is not None and hashlib.sha256(entry.salt + entry.payload).digest() != entry.digest:
@@ -126,3 +126,11 @@ def verify(conn: sqlite3.Connection) -> Iterator[str]:
         if wanted != entry.hash:
             yield f"the hash of entry {entry.offset} does not follow from the entry before it"
         previous, expected = entry.hash, entry.offset + 1
+
+
+def _all(conn: Connection) -> Iterator[Entry]:
+    """Every entry, a page at a time: a journal may be larger than memory."""
+    place = -(2**63)
+    while page := entries(conn, place):
+        yield from page
+        place = page[-1].offset + 1

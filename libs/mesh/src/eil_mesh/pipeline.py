@@ -8,40 +8,53 @@ other work to do a wait costs more than the statement.) Psycopg connects and nam
 import itertools
 import select
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 from psycopg import errors
 from psycopg.pq import ExecStatus, PipelineStatus
 
-INT8, TEXT, BYTEA, UNKNOWN = 20, 25, 17, 0
-_DECODE: Final = {
-    16: lambda value: value != b"\0",
-    17: bytes,
-    19: lambda value: value.decode(),
-    20: lambda value: int.from_bytes(value, "big", signed=True),
-    21: lambda value: int.from_bytes(value, "big", signed=True),
-    23: lambda value: int.from_bytes(value, "big", signed=True),
-    25: lambda value: value.decode(),
-}
-"""Binary form of bool, bytea, name, int8, int2, int4 and text → Python, by the type's oid. Others are nothing for a ledger."""
+from eil_mesh.binary import DECODE, Encoder, Row, encoder, row_class
+
 HARMLESS: Final = ("SELECT", "BEGIN", "COMMIT", "SAVEPOINT", "ROLLBACK", "RELEASE")
 """First words of statements that change nothing by themselves."""
+PREPARED: Final = 1000
+"""Statements that stay prepared; when there are more, all are forgotten."""
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A statement that the server knows, for parameters of certain types."""
+
+    name: bytes
+    harmless: bool
+    encoders: tuple[Encoder, ...]
+    formats: list[int]
+    columns: tuple[list[Any], type[Row]] | None = None
+    """What decodes each column, and what a row becomes; None until the first answer."""
 
 
 class Rows:
     """What a statement answers, once it is asked for."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
-        self.rows: list[tuple[Any, ...]] | None = None
+    def __init__(self, session: "Session", statement: _Prepared) -> None:
+        self._session, self.statement = session, statement
+        self.rows: list[Row] | None = None
         """None until the answer was read."""
         self.tag = ""
         """The server's word for what was done, such as COMMIT."""
+        self.changed = -1
         self._next = 0
 
-    def fetchone(self) -> tuple[Any, ...] | None:
+    @property
+    def rowcount(self) -> int:
+        """Rows that the statement changed. Raises as `fetchone` does."""
+        self._all()
+        return self.changed
+
+    def fetchone(self) -> Row | None:
         """The next row, or None. Raises what the server said of this statement or of one before it: psycopg.Error."""
         rows = self._all()
         if self._next == len(rows):
@@ -49,16 +62,16 @@ class Rows:
         self._next += 1
         return rows[self._next - 1]
 
-    def fetchall(self) -> list[tuple[Any, ...]]:
+    def fetchall(self) -> list[Row]:
         """All rows that are left. Raises as `fetchone` does."""
         rest = self._all()[self._next :]
         self._next += len(rest)
         return rest
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self.fetchall())
 
-    def _all(self) -> list[tuple[Any, ...]]:
+    def _all(self) -> list[Row]:
         if self.rows is None:
             self._session.wait_for(self)
             assert self.rows is not None, "waiting ends with the answer or an error"
@@ -66,15 +79,13 @@ class Rows:
 
 
 class Session:
-    """A connection with `execute` and `in_transaction` as SQLite has them.
-
-    `?` stands for a parameter: int (64 bits), str, bytes or None.
-    """
+    """A connection with `execute`, `executemany` and `in_transaction` as SQLite has them; see `database.Connection` for parameters."""
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self._raw, self._pg = raw, raw.pgconn
-        self._prepared: dict[str, tuple[bytes, bool]] = {}
-        self._fresh: dict[int, str] = {}
+        self._prepared: dict[tuple[str, tuple[type, ...]], _Prepared] = {}
+        """By text and types of parameters."""
+        self._fresh: dict[int, tuple[str, tuple[type, ...]]] = {}
         """Statements whose preparation was sent and not yet confirmed, by the identity of the rows that will confirm it."""
         self._names = itertools.count(1)
         self._waiting: deque[Rows] = deque()
@@ -98,6 +109,9 @@ class Session:
 
     def begin(self, how: str = "BEGIN") -> None:
         """Open a transaction, with the first statement that is waited for."""
+        if len(self._prepared) > PREPARED:
+            self._raw.execute("DEALLOCATE ALL", prepare=False)
+            self._prepared.clear()
         self._pg.nonblocking = 1
         self._poll.register(self._pg.socket, select.POLLIN)
         self._pg.enter_pipeline_mode()
@@ -140,24 +154,19 @@ class Session:
     def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Rows:
         """Send a statement, between `begin` and `end`. An error of it comes with the next answer that is fetched, or at the end."""
         assert self.in_transaction, "begin first"
-        known = self._prepared.get(statement)
-        if known is None:
-            known = self._prepare(statement, parameters)
-        name, harmless = known
-        self.wrote |= not harmless
-        values, formats = [], []
-        for value in parameters:
-            if isinstance(value, str):
-                values.append(value.encode())
-            elif isinstance(value, int):
-                values.append(value.to_bytes(8, "big", signed=True))
-            else:
-                values.append(value)
-            formats.append(1)
-        self._pg.send_query_prepared(name, values, formats, 1)
-        rows = Rows(self)
+        key = (statement, tuple(map(type, parameters)))
+        known = self._prepared.get(key) or self._prepare(*key)
+        self.wrote |= not known.harmless
+        values = [encode(value) for encode, value in zip(known.encoders, parameters, strict=True)]
+        self._pg.send_query_prepared(known.name, values, known.formats, 1)
+        rows = Rows(self, known)
         self._waiting.append(rows)
         return rows
+
+    def executemany(self, statement: str, parameters: Iterable[Sequence[Any]], /) -> None:
+        """Send a statement once for each row of parameters; nothing is waited for."""
+        for row in parameters:
+            self.execute(statement, row)
 
     def wait_for(self, rows: Rows) -> None:
         """Read answers up to these rows. Raises psycopg.Error."""
@@ -166,15 +175,18 @@ class Session:
         while rows.rows is None:
             self._read(self._waiting.popleft())
 
-    def _prepare(self, statement: str, parameters: Sequence[Any]) -> tuple[bytes, bool]:
+    def _prepare(self, statement: str, kinds: tuple[type, ...]) -> _Prepared:
         first, *rest = statement.split("?")
         numbered = first + "".join(f"${place}{part}" for place, part in enumerate(rest, 1))
         name = f"s{next(self._names)}".encode()
-        self._pg.send_prepare(name, numbered.encode(), [_oid(value) for value in parameters])
-        confirmation = Rows(self)
+        encodings = [encoder(kind) for kind in kinds]
+        harmless = statement.lstrip().split(" ", 1)[0] in HARMLESS
+        known = _Prepared(name, harmless, tuple(encode for _, encode in encodings), [1] * len(kinds))
+        self._pg.send_prepare(name, numbered.encode(), [oid for oid, _ in encodings])
+        confirmation = Rows(self, known)
         self._waiting.append(confirmation)
-        self._fresh[id(confirmation)] = statement
-        known = self._prepared[statement] = (name, statement.lstrip().split(" ", 1)[0] in HARMLESS)
+        self._fresh[id(confirmation)] = (statement, kinds)
+        self._prepared[statement, kinds] = known
         return known
 
     def _read(self, rows: Rows) -> None:
@@ -186,14 +198,11 @@ class Session:
             raise errors.InFailedSqlTransaction("a statement before this one failed")
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise errors.error_from_result(result, "utf-8")
-        decode = [_DECODE[result.ftype(column)] for column in range(result.nfields)]
-        value = result.get_value
-        rows.rows = [
-            tuple(None if (raw := value(row, column)) is None else of(raw) for column, of in enumerate(decode))
-            for row in range(result.ntuples)
-        ]
+        rows.rows = _decoded(result, rows.statement) if result.ntuples else []
         self._fresh.pop(id(rows), None)
         rows.tag = (result.command_status or b"").decode()
+        if result.command_tuples is not None:
+            rows.changed = result.command_tuples
 
     def _sync(self, *, quiet: bool = False) -> None:
         self._pg.pipeline_sync()
@@ -229,7 +238,14 @@ class Session:
         return self._poll.poll()
 
 
-def _oid(value: Any) -> int:
-    return (
-        INT8 if isinstance(value, int) else TEXT if isinstance(value, str) else BYTEA if value is not None else UNKNOWN
-    )
+def _decoded(result: Any, statement: _Prepared) -> list[Row]:
+    if statement.columns is None:
+        columns = range(result.nfields)
+        names = [result.fname(column).decode() for column in columns]
+        statement.columns = ([DECODE[result.ftype(column)] for column in columns], row_class(names))
+    decode, row = statement.columns
+    value = result.get_value
+    return [
+        row([None if (raw := value(at, column)) is None else of(raw) for column, of in enumerate(decode)])
+        for at in range(result.ntuples)
+    ]

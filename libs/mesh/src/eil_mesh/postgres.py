@@ -10,24 +10,33 @@ import contextvars
 import queue
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar, cast
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
 from psycopg import sql
 
 from eil_mesh.clock import Clock
+from eil_mesh.dialect import translated
 from eil_mesh.errors import FailedPrecondition, Unavailable
+from eil_mesh.journal import SCHEMA as JOURNAL_SCHEMA
 from eil_mesh.journal import Journal
 from eil_mesh.pipeline import Session
+from eil_mesh.requests import SCHEMA as REQUESTS_SCHEMA
 from eil_mesh.store import QUEUE, Store, Tx
 
 T = TypeVar("T")
 log = structlog.get_logger("eil.postgres")
 CONNECT_S: Final = 5
 """Time that connecting may take [s]."""
+LOST_S: Final = 15
+"""Time after which a server, or for it a client, that answers nothing is taken for lost [s]."""
+SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+TAKE_OVER_S: Final = 1
+"""Time that a new writer waits for the one before, whose end the server may just be noticing [s]."""
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """What a schema may be called; it goes into statements by name."""
 
@@ -36,44 +45,29 @@ CREATE TABLE IF NOT EXISTS writer (one BOOLEAN PRIMARY KEY DEFAULT true CHECK (o
 INSERT INTO writer (epoch) VALUES (0) ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation'; END $$;
-
-CREATE TABLE IF NOT EXISTS journal (
-  "offset" BIGINT PRIMARY KEY,
-  time_us BIGINT NOT NULL,
-  tenant TEXT COLLATE "C" NOT NULL,
-  topic TEXT COLLATE "C" NOT NULL,
-  key TEXT COLLATE "C" NOT NULL,
-  payload BYTEA,
-  salt BYTEA NOT NULL,
-  digest BYTEA NOT NULL,
-  hash BYTEA NOT NULL
-);
-CREATE OR REPLACE TRIGGER journal_stands BEFORE DELETE OR TRUNCATE ON journal
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse('the journal is append-only');
-CREATE OR REPLACE TRIGGER journal_holds BEFORE UPDATE OF "offset", time_us, tenant, topic, key, digest, hash ON journal
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse('the journal is append-only');
-CREATE TABLE IF NOT EXISTS erasures (
-  tenant TEXT COLLATE "C" NOT NULL,
-  key TEXT COLLATE "C" NOT NULL,
-  up_to BIGINT NOT NULL,
-  "done" BIGINT NOT NULL,
-  PRIMARY KEY (tenant, key)
-);
-CREATE TABLE IF NOT EXISTS retired (topic TEXT COLLATE "C" PRIMARY KEY, up_to BIGINT NOT NULL);
-
-CREATE TABLE IF NOT EXISTS requests (
-  tenant TEXT COLLATE "C" NOT NULL,
-  method TEXT COLLATE "C" NOT NULL,
-  id TEXT COLLATE "C" NOT NULL,
-  digest BYTEA NOT NULL,
-  response BYTEA NOT NULL,
-  created_us BIGINT NOT NULL,
-  PRIMARY KEY (tenant, method, id)
-);
-CREATE INDEX IF NOT EXISTS requests_by_age ON requests (created_us);
-CREATE TABLE IF NOT EXISTS followed (service TEXT PRIMARY KEY, "offset" BIGINT NOT NULL);
 """
-"""What every service keeps: who writes, the journal, request ids, offsets of followed journals."""
+"""What every schema of a service has beside its tables: who writes, and what guards call."""
+
+
+def statements(schema: str) -> str:
+    """All that makes a service's schema, in PostgreSQL's dialect. Raises ValueError as `dialect.translated` does."""
+    return SCHEMA + translated(JOURNAL_SCHEMA + REQUESTS_SCHEMA + schema)
+
+
+@contextmanager
+def reading(url: str, name: str) -> Iterator[Session]:
+    """One snapshot of a service's schema, read-only, whether the service runs or not.
+
+    Raises:
+        psycopg.Error: the server cannot be reached, or refuses.
+    """
+    with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_S, options=f"-c search_path={name}") as raw:
+        session = Session(raw)
+        session.begin(SNAPSHOT)
+        try:
+            yield session
+        finally:
+            session.undo()
 
 
 class _Redo(Exception):
@@ -89,18 +83,20 @@ class PostgresStore(Store):
     Args:
         url: where the server is; passwords belong into a password file (`?passfile=…`), since settings are printed.
         name: the schema; it is made if the role may and it does not exist.
-        schema: statements, in PostgreSQL's dialect, that make the service's tables if they do not exist.
+        schema: statements that make the service's tables if they do not exist, as SQLite takes them and `dialect` knows them.
         clock: stamps transactions and journal entries.
         durable: True waits for the server's disk at each commit; False may lose the last second to power loss.
 
     Raises:
         FailedPrecondition: another session writes there, or the server cannot be reached.
+        ValueError: the schema, or its name, is none that this class knows.
     """
 
     def __init__(self, url: str, name: str, schema: str, clock: Clock, *, durable: bool = True) -> None:
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a schema: use a-z, 0-9 and _, a letter first")
-        self._url, self._name, self._schema, self._clock, self._durable = url, name, schema, clock, durable
+        self._url, self._name, self._clock, self._durable = url, name, clock, durable
+        self._schema = statements(schema)
         self._queue = queue.Queue(QUEUE)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read")
         self._local = threading.local()
@@ -124,6 +120,10 @@ class PostgresStore(Store):
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         return await loop.run_in_executor(self._readers, lambda: context.run(self._snapshot, work))
 
+    def glance(self, work: Callable[[Any], T]) -> T:
+        """As `read`, in the calling thread, which waits for the server meanwhile."""
+        return self._snapshot(work)
+
     def close(self) -> None:
         """Finish what waits, then close the sessions; the next writer may begin."""
         if not self._closed:
@@ -137,7 +137,7 @@ class PostgresStore(Store):
     def _snapshot(self, work: Callable[[Any], T]) -> T:
         try:
             session = self._reader()
-            session.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            session.begin(SNAPSHOT)
             try:
                 value = work(session)
                 session.end("COMMIT")
@@ -145,18 +145,21 @@ class PostgresStore(Store):
             except BaseException:
                 session.undo()
                 raise
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise _unreachable(error) from error
 
     def _reader(self) -> Any:
         session: Session | None = getattr(self._local, "session", None)
         if session is None or session.closed:
             session = self._local.session = Session(self._connect())
-            self._sessions.append(session)
+            self._sessions = [known for known in self._sessions if not known.closed] + [session]
         return session
 
     def _connect(self) -> psycopg.Connection[Any]:
-        commit = "on" if self._durable else "off"
+        probes, settings = 3, {"search_path": self._name, "synchronous_commit": "on" if self._durable else "off"}
+        # The server lets go of a lost client's lock, and the client of a lost server, by the same measure.
+        settings |= {"tcp_keepalives_idle": LOST_S // probes, "tcp_keepalives_interval": LOST_S // probes}
+        settings |= {"tcp_keepalives_count": probes - 1}
         return psycopg.connect(
             self._url,
             autocommit=True,
@@ -164,7 +167,11 @@ class PostgresStore(Store):
             cursor_factory=psycopg.RawCursor,
             connect_timeout=CONNECT_S,
             application_name=f"eil-{self._name}",
-            options=f"-c search_path={self._name} -c synchronous_commit={commit}",
+            tcp_user_timeout=LOST_S * 1000,
+            keepalives_idle=LOST_S // probes,
+            keepalives_interval=LOST_S // probes,
+            keepalives_count=probes - 1,
+            options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
         )
 
     def _open(self) -> tuple[Session, Journal]:
@@ -176,23 +183,26 @@ class PostgresStore(Store):
         """
         raw = self._connect()
         try:
-            row = raw.execute("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", (f"eil/{self._name}",)).fetchone()
-            if not (row and row[0]):
+            raw.execute(f"SET lock_timeout = '{TAKE_OVER_S}s'".encode())
+            try:
+                raw.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", (f"eil/{self._name}",))
+            except psycopg.errors.LockNotAvailable:
                 raise FailedPrecondition(
                     f"schema {self._name!r} is in use by another process, and two writers would break its journal; stop that "
                     "process, or give this one another database",
                     reason="STATE_IN_USE",
-                )
+                ) from None
+            raw.execute("RESET lock_timeout")
             if not raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (self._name,)).fetchone():
                 raw.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self._name)))
             with raw.transaction():
-                raw.execute((SCHEMA + self._schema).encode())
+                raw.execute(self._schema.encode())
                 taken = raw.execute("UPDATE writer SET epoch = epoch + 1 RETURNING epoch").fetchone()
             assert taken is not None, "the statements before put this row there"
             self._epoch = taken[0]
             session = Session(raw)
             session.begin()
-            journal = Journal(cast(Any, session))
+            journal = Journal(session)
             session.end("COMMIT")
             return session, journal
         except BaseException:
@@ -218,16 +228,16 @@ class PostgresStore(Store):
                     log.error("state not reachable", schema=self._name, exc_info=error)
                     self._answer([(write, None, _unreachable(error)) for write in batch], wrote=False)
                     continue
-            self._commit(cast(Any, session), journal, batch)
+            self._commit(session, journal, batch)
         session.close()
 
-    def _commit(self, conn: Any, journal: Journal, batch: Sequence[Any]) -> None:
+    def _commit(self, conn: Session, journal: Journal, batch: Sequence[Any]) -> None:
         """All in one transaction; if that fails each by itself, without what was remembered."""
         if not self._attempt(conn, journal, batch, careful=False):
             for write in batch:
                 self._attempt(conn, journal, [write], careful=True)
 
-    def _attempt(self, conn: Any, journal: Journal, batch: Sequence[Any], *, careful: bool) -> bool:
+    def _attempt(self, conn: Session, journal: Journal, batch: Sequence[Any], *, careful: bool) -> bool:
         """Whether the batch was answered. What was attempted carefully, or on a connection that is lost, is answered anyhow."""
         before, conn.careful = journal.head, careful
         try:
@@ -242,7 +252,7 @@ class PostgresStore(Store):
         self._answer(results, wrote=journal.head != before)
         return True
 
-    def _transaction(self, conn: Any, journal: Journal, batch: Sequence[Any]) -> list[_Result]:
+    def _transaction(self, conn: Session, journal: Journal, batch: Sequence[Any]) -> list[_Result]:
         """The batch in one transaction, which stands when this returns. Raises _Redo, psycopg.Error."""
         conn.begin()
         fence = conn.execute("SELECT 1 FROM writer WHERE epoch = ? FOR SHARE", (self._epoch,))
@@ -255,7 +265,7 @@ class PostgresStore(Store):
             raise psycopg.OperationalError(f"the transaction ended with {done}")
         return results
 
-    def _perform(self, conn: Any, journal: Journal, write: Any) -> _Result:
+    def _perform(self, conn: Session, journal: Journal, write: Any) -> _Result:
         """One write: its value, or its error if it had changed nothing yet. Raises _Redo if it had, psycopg.Error."""
         conn.wrote = False
         try:
@@ -280,4 +290,5 @@ def _unreachable(error: BaseException) -> Unavailable:
     return Unavailable(
         f"the state could not be written or read ({type(error).__name__}); send it again with the same id, so that it counts once",
         reason="STORE_FAILED",
+        retry_after_s=1.0,
     )

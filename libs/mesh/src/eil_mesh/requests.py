@@ -10,11 +10,10 @@ from google.protobuf.message import Message
 
 from eil_mesh.call import current_call
 from eil_mesh.clock import MICROSECONDS
+from eil_mesh.database import Connection
 from eil_mesh.errors import AlreadyExists, InvalidArgument
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from eil_mesh.store import Tx
 
 SCHEMA = """
@@ -50,7 +49,7 @@ def request_id(request: Message) -> str:
     return body or header
 
 
-def replayed(conn: "sqlite3.Connection", tenant: str, request: Message, response: type[M]) -> M | None:
+def replayed(conn: Connection, tenant: str, request: Message, response: type[M]) -> M | None:
     """The answer stored for this request's id, or None if it is new or has no id.
 
     Raises:

@@ -22,7 +22,7 @@ from eil_mesh.anchor import anchor, signing_key
 from eil_mesh.client import KEEPALIVE_MS, Peers
 from eil_mesh.clock import Clock, SystemClock
 from eil_mesh.erasure import erase_payloads
-from eil_mesh.errors import FailedPrecondition
+from eil_mesh.errors import Unavailable
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.layers import Guard, Layers
 from eil_mesh.settings import MeshSettings, load_settings
@@ -71,24 +71,27 @@ class Mesh(Generic[S]):
         register(servicer, self.server)
         self._interfaces.append(interface)
 
-    def store(self, schema: str, *, postgres: str = "", durable: bool = True) -> Store:
-        """Open the service's state, serve its journal and anchor its heads.
+    def store(self, schema: str, *, sqlite: str = "", durable: bool = True) -> Store:
+        """Open the service's state where the settings say, serve its journal and anchor its heads.
 
         Args:
-            schema: statements that make the service's tables in SQLite.
-            postgres: the same in PostgreSQL's dialect; a service without them keeps its state in SQLite alone.
+            schema: statements that make the service's tables, as SQLite takes them and `dialect` knows them.
+            sqlite: more of them, against what only SQLite does.
             durable: whether what was acknowledged survives power loss.
 
         Raises:
-            FailedPrecondition: another process has it open, or a database is set that this service cannot use.
+            FailedPrecondition: another process has it open, or the database that is set cannot be used.
         """
         settings = self.settings
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        schema = event_log.SCHEMA + schema
         if settings.database_url:
-            store = self._postgres(postgres, durable)
+            from eil_mesh.postgres import PostgresStore  # its driver is loaded where it is used
+
+            store = PostgresStore(settings.database_url, settings.service, schema, self.clock, durable=durable)
         else:
             path = settings.state / f"{settings.service}.db"
-            store = Store(path, event_log.SCHEMA + schema, self.clock, durable=durable)
+            store = Store(path, schema + sqlite, self.clock, durable=durable)
         self.add(
             "eil.events.v1.EventLogService",
             event_log_pb2_grpc.add_EventLogServiceServicer_to_server,
@@ -100,17 +103,11 @@ class Mesh(Generic[S]):
         self.background(lambda: erase_payloads(store))
         return store
 
-    def _postgres(self, schema: str, durable: bool) -> Store:
-        from eil_mesh.postgres import PostgresStore  # its driver is loaded where it is used
-
-        if not schema:
-            raise FailedPrecondition(
-                f"{self.settings.service} keeps its state in SQLite alone: leave database_url empty"
-            )
-        return PostgresStore(self.settings.database_url, self.settings.service, schema, self.clock, durable=durable)
-
     def background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run `work()` from start to drain, or until it is done; if it fails the process ends, to be started anew."""
+        """Run `work()` from start to drain, or until it is done; if it fails the process ends, to be started anew.
+
+        While the state cannot be reached it waits, and begins anew.
+        """
         self._background.append(work)
 
     def on_drain(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -127,9 +124,20 @@ class Mesh(Generic[S]):
         else:
             self.server.add_secure_port(address, server_credentials(self.settings.tls_dir))
         await self.server.start()
-        self._tasks = [asyncio.create_task(work()) for work in self._background]
+        self._tasks = [asyncio.create_task(self._outlasting(work)) for work in self._background]
         for name in ["", *self._interfaces]:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def _outlasting(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work that outlasts a time in which the state's database is away, or taken over by its standby."""
+        while True:
+            try:
+                return await work()
+            except Unavailable as error:
+                if error.reason != "STORE_FAILED":
+                    raise
+                log.warning("the state cannot be reached", error=error.message)
+                await asyncio.sleep(error.retry_after_s or 1.0)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait until `stop` is set or background work fails; then drain.

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import structlog
 
 from eil_mesh.clock import Clock
+from eil_mesh.database import Connection as Connection  # its name for the services
 from eil_mesh.errors import FailedPrecondition, ResourceExhausted, Unavailable
 from eil_mesh.journal import SCHEMA as JOURNAL_SCHEMA
 from eil_mesh.journal import Journal
@@ -37,9 +38,9 @@ BUSY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """An open transaction: the connection, the journal and the moment."""
+    """An open transaction: the connection (a `Connection`), the journal and the moment."""
 
-    conn: sqlite3.Connection
+    conn: Any
     journal: Journal
     now_us: int
 
@@ -106,12 +107,12 @@ class Store:
             ) from None
         return await future
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, work: Callable[[Any], T]) -> T:
         """Run `work` on a read-only connection beside the writer."""
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         return await loop.run_in_executor(self._readers, lambda: context.run(work, self._reader()))
 
-    def glance(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def glance(self, work: Callable[[Any], T]) -> T:
         """Run `work` on a read-only connection of the calling thread: for look-ups by key, which a way to another thread would cost more
         than."""
         return work(self._reader())
@@ -200,7 +201,9 @@ class Store:
                 conn.execute("ROLLBACK")
             journal.head = before
             failure = Unavailable(
-                "the state could not be written; nothing was changed; try again", reason="STORE_FAILED"
+                "the state could not be written; nothing was changed; try again",
+                reason="STORE_FAILED",
+                retry_after_s=1.0,
             )
             results = [(write, None, failure) for write in batch]
         self._answer(results, wrote=journal.head != before)

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import jwt
 import psycopg
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from psycopg import sql
@@ -23,11 +25,16 @@ from psycopg.conninfo import make_conninfo
 
 from eil_mesh.clock import Clock, SystemClock
 from eil_mesh.identity import DEFAULT_TENANT
+from eil_mesh.postgres import PostgresStore, reading
 from eil_mesh.server import Mesh
+from eil_mesh.services import STATEFUL
 from eil_mesh.settings import MeshSettings
+from eil_mesh.store import Connection, Store
 
 S = TypeVar("S", bound=MeshSettings)
 _SCHEMAS = itertools.count(1)
+_state_url = ""
+"""Where services keep their state at present; see `either_database`."""
 KEY_ID = "test"
 FOR_EVER_S = 4_102_444_800
 """The year 2100: tokens outlive whatever clock a test holds."""
@@ -44,14 +51,16 @@ async def running(
 ) -> AsyncIterator[Mesh[S]]:
     """A service with its state and socket in `tmp_path`, which is the working directory meanwhile; drained at the end.
 
-    Several may run in one folder and reach each other as peers. `settings` are fields of the service's settings.
+    Several may run in one folder and reach each other as peers. `settings` are fields of the service's settings. Under the fixture
+    `either_database` the state may be PostgreSQL's.
 
     Raises:
         Exception: what the service's background work raised, at the end.
     """
     stop = asyncio.Event()
     with contextlib.chdir(tmp_path):  # a socket's path may have 107 letters at most: it stays relative
-        mesh = Mesh(kind.model_validate(settings), clock or SystemClock())
+        where = {"database_url": _state_url} if kind.service in STATEFUL else {}
+        mesh = Mesh(kind.model_validate(where | settings), clock or SystemClock())
         await build(mesh)
         await mesh.start()
         run = asyncio.create_task(mesh.run(stop))
@@ -88,6 +97,53 @@ def postgres_database() -> Iterator[str]:
             yield make_conninfo(postgres_url(), dbname=name)
         finally:
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def postgres_of_tests() -> Iterator[str]:
+    """The URL of a database for the tests of this process that want one; skips them if there is no server."""
+    if not postgres_url():
+        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
+    with postgres_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def either_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test twice: services that it starts, and stores, keep their state in a file, then in PostgreSQL. Gives the setting."""
+    global _state_url
+    if request.param == "sqlite":
+        yield ""
+        return
+    _state_url = request.getfixturevalue("postgres_of_tests")
+    yield _state_url
+    url, _state_url = _state_url, ""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, STATEFUL)))
+        )
+
+
+def open_store(tmp_path: Path, service: str, schema: str, clock: Clock) -> Store:
+    """A service's store without the service, where `running` would put it."""
+    if _state_url:
+        return PostgresStore(_state_url, service, schema, clock)
+    return Store(tmp_path / f"{service}.db", schema, clock)
+
+
+@contextlib.contextmanager
+def look(tmp_path: Path, service: str) -> Iterator[Connection]:
+    """One snapshot of a service's state, wherever `running` put it; nobody writes through it."""
+    if _state_url:
+        with reading(_state_url, service) as session:
+            yield session
+        return
+    with contextlib.closing(
+        sqlite3.connect(f"file:{tmp_path}/{service}.db?mode=ro", uri=True, isolation_level=None)
+    ) as conn:
+        conn.row_factory = sqlite3.Row
+        conn.execute("BEGIN")
+        yield conn
 
 
 def token(

@@ -1,10 +1,8 @@
 """Tables of how far the mesh may go: modes of sources and the red button. Every change stands in the journal."""
 
-import sqlite3
-
 from eil.decision.v1 import decision_pb2
 from eil_mesh.clock import from_us
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 from eil_decision import emissions
 from eil_decision.domain.trust import NEW_SOURCE_MODE, Following, may_emit
@@ -28,7 +26,7 @@ CREATE TABLE IF NOT EXISTS stops (
 """
 
 
-def mode_of(conn: sqlite3.Connection, tenant: str, source: str) -> str:
+def mode_of(conn: Connection, tenant: str, source: str) -> str:
     """The mode in force for a source."""
     row = conn.execute("SELECT mode FROM modes WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
     return row[0] if row else NEW_SOURCE_MODE
@@ -51,7 +49,8 @@ def fall_back(tx: Tx, tenant: str, source: str, reason: str) -> None:
 
 def _put_mode(tx: Tx, tenant: str, source: str, mode: str) -> None:
     tx.conn.execute(
-        "INSERT INTO modes VALUES (?,?,?) ON CONFLICT DO UPDATE SET mode = excluded.mode", (tenant, source, mode)
+        "INSERT INTO modes VALUES (?,?,?) ON CONFLICT (tenant, source) DO UPDATE SET mode = excluded.mode",
+        (tenant, source, mode),
     )
     if not may_emit(mode):
         emissions.end_leases(tx, tenant, source)
@@ -61,7 +60,8 @@ def stop(tx: Tx, tenant: str, source: str, by: str, reason: str) -> None:
     """Press the red button, and end the leases that run; who pressed it first stays on record."""
     emissions.end_leases(tx, tenant, source)
     added = tx.conn.execute(
-        "INSERT INTO stops VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", (tenant, source, tx.now_us, by, reason)
+        "INSERT INTO stops VALUES (?,?,?,?,?) ON CONFLICT (tenant, source) DO NOTHING",
+        (tenant, source, tx.now_us, by, reason),
     )
     if added.rowcount:
         journal(tx, tenant, decision_pb2.Control(change="stop", source=source, by=by, reason=reason))
@@ -74,13 +74,13 @@ def release(tx: Tx, tenant: str, source: str, by: str, reason: str) -> None:
         journal(tx, tenant, decision_pb2.Control(change="release", source=source, by=by, reason=reason))
 
 
-def stops(conn: sqlite3.Connection, tenant: str) -> list[decision_pb2.Stop]:
+def stops(conn: Connection, tenant: str) -> list[decision_pb2.Stop]:
     """Stops in force, the tenant's own first."""
     rows = conn.execute("SELECT source, since_us, by, reason FROM stops WHERE tenant = ? ORDER BY source", (tenant,))
     return [decision_pb2.Stop(source=row[0], since=from_us(row[1]), by=row[2], reason=row[3]) for row in rows]
 
 
-def stopped(conn: sqlite3.Connection, tenant: str, source: str) -> str:
+def stopped(conn: Connection, tenant: str, source: str) -> str:
     """Why nothing is emitted for a source, or "" if no stop holds it."""
     row = conn.execute(
         "SELECT source, by, reason FROM stops WHERE tenant = ? AND source IN ('', ?) ORDER BY source LIMIT 1",

@@ -1,10 +1,8 @@
 """Tables of the decision service: committed decisions, and of each source the largest fleet seen."""
 
-import sqlite3
-
 from eil.decision.v1 import decision_pb2
 from eil_mesh.clock import to_us
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 ACTIONS_TOPIC = "eil.act.actions"
 SCHEMA = """
@@ -29,7 +27,7 @@ CREATE TABLE IF NOT EXISTS fleets (
 """
 
 
-def largest_fleet(conn: sqlite3.Connection, tenant: str, source: str) -> int:
+def largest_fleet(conn: Connection, tenant: str, source: str) -> int:
     """The largest number of servers that any decision on the source has seen; 0 if there was none."""
     row = conn.execute("SELECT largest FROM fleets WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
     return row[0] if row else 0
@@ -38,12 +36,13 @@ def largest_fleet(conn: sqlite3.Connection, tenant: str, source: str) -> int:
 def note_fleet(tx: Tx, tenant: str, source: str, servers: int) -> None:
     """Remember a fleet's size, if it is the largest yet: a fleet that shrank for days may still grow back."""
     tx.conn.execute(
-        "INSERT INTO fleets VALUES (?,?,?) ON CONFLICT DO UPDATE SET largest = max(largest, excluded.largest)",
+        "INSERT INTO fleets VALUES (?,?,?) ON CONFLICT (tenant, source) DO UPDATE SET largest = excluded.largest"
+        " WHERE fleets.largest < excluded.largest",
         (tenant, source, servers),
     )
 
 
-def overlaps_minting(conn: sqlite3.Connection, tenant: str, source: str, start_us: int) -> bool:
+def overlaps_minting(conn: Connection, tenant: str, source: str, start_us: int) -> bool:
     """Whether an earlier prediction of the source that may mint ends after `start_us`."""
     row = conn.execute(
         "SELECT 1 FROM decisions WHERE tenant = ? AND source = ? AND may_mint = 1 AND window_end_us > ? LIMIT 1",
@@ -78,14 +77,14 @@ def replace_body(tx: Tx, tenant: str, decision: decision_pb2.Decision) -> None:
     tx.journal.append(tx.now_us, tenant, ACTIONS_TOPIC, decision.request.source, decision)
 
 
-def find(conn: sqlite3.Connection, tenant: str, prediction_id: str) -> decision_pb2.Decision | None:
+def find(conn: Connection, tenant: str, prediction_id: str) -> decision_pb2.Decision | None:
     """The tenant's decision of that id."""
     row = conn.execute("SELECT body FROM decisions WHERE tenant = ? AND id = ?", (tenant, prediction_id)).fetchone()
     return decision_pb2.Decision.FromString(row[0]) if row else None
 
 
 def newest(
-    conn: sqlite3.Connection, tenant: str, source: str, before: int, limit: int
+    conn: Connection, tenant: str, source: str, before: int, limit: int
 ) -> list[tuple[int, decision_pb2.Decision]]:
     """Decisions with their sequence numbers, newest first."""
     rows = conn.execute(

@@ -1,12 +1,11 @@
 """Tables of what is declared and seen of a source beside its decisions: its levers, and since when its clock stands where it does."""
 
 import math
-import sqlite3
 from collections.abc import Iterable
 
 from eil.decision.v1 import decision_pb2
 from eil_mesh.errors import InvalidArgument
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 from eil_decision.controls import journal
 from eil_decision.domain.levers import FLEET, Lever, contradictions
@@ -43,17 +42,20 @@ def set_levers(tx: Tx, tenant: str, source: str, declared: Iterable[decision_pb2
         )
     if levers_message(tx.conn, tenant, source) == message:
         return
-    tx.conn.execute("INSERT OR REPLACE INTO levers VALUES (?,?,?)", (tenant, source, message.SerializeToString()))
+    tx.conn.execute(
+        "INSERT INTO levers VALUES (?,?,?) ON CONFLICT (tenant, source) DO UPDATE SET body = excluded.body",
+        (tenant, source, message.SerializeToString()),
+    )
     journal(tx, tenant, decision_pb2.Control(change="levers", source=source, by=by, levers=message.levers))
 
 
-def levers_message(conn: sqlite3.Connection, tenant: str, source: str) -> decision_pb2.SetLeversRequest:
+def levers_message(conn: Connection, tenant: str, source: str) -> decision_pb2.SetLeversRequest:
     """A source's levers as they were declared; none if nothing was."""
     row = conn.execute("SELECT body FROM levers WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
     return decision_pb2.SetLeversRequest.FromString(row[0]) if row else decision_pb2.SetLeversRequest(source=source)
 
 
-def levers(conn: sqlite3.Connection, tenant: str, source: str) -> tuple[Lever, ...]:
+def levers(conn: Connection, tenant: str, source: str) -> tuple[Lever, ...]:
     """A source's levers, for the domain."""
     return tuple(map(lever_of, levers_message(conn, tenant, source).levers))
 
@@ -81,13 +83,13 @@ def lever_of(message: decision_pb2.Lever) -> Lever:
 def note_clock(tx: Tx, tenant: str, source: str, clock_us: int) -> None:
     """Remember since when, on the wall, a source's clock stands where it does."""
     tx.conn.execute(
-        "INSERT INTO clocks VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET clock_us = excluded.clock_us, since_us = excluded.since_us"
-        " WHERE clock_us <> excluded.clock_us",
+        "INSERT INTO clocks VALUES (?,?,?,?) ON CONFLICT (tenant, source) DO UPDATE SET clock_us = excluded.clock_us,"
+        " since_us = excluded.since_us WHERE clocks.clock_us <> excluded.clock_us",
         (tenant, source, clock_us, tx.now_us),
     )
 
 
-def standing_since_us(conn: sqlite3.Connection, tenant: str, source: str, clock_us: int, now_us: int) -> int:
+def standing_since_us(conn: Connection, tenant: str, source: str, clock_us: int, now_us: int) -> int:
     """Since when, on the wall, decisions have found a source's clock at this moment; now if they have not yet."""
     row = conn.execute(
         "SELECT since_us FROM clocks WHERE tenant = ? AND source = ? AND clock_us = ?", (tenant, source, clock_us)

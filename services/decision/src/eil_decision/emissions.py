@@ -1,10 +1,9 @@
 """Tables of what was emitted: each action with its lease, and of each source whether its telemetry follows."""
 
-import sqlite3
 from dataclasses import dataclass
 
 from eil_mesh.clock import MICROSECONDS
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 from eil_decision.domain.trust import BUDGET_WINDOW_S, Following, Lease, Order, Pending
 
@@ -55,7 +54,7 @@ class Emission:
         return self.lease.target if now_us < self.lease_until_us else self.lease.revert_to
 
 
-def newest(conn: sqlite3.Connection, tenant: str, source: str) -> Emission | None:
+def newest(conn: Connection, tenant: str, source: str) -> Emission | None:
     """The newest emitted action of a source, whether its lease runs or not."""
     row = conn.execute(
         "SELECT id, emitted_us, lease_until_us, target, revert_to FROM emissions WHERE tenant = ? AND source = ? ORDER BY seq DESC LIMIT 1",
@@ -64,13 +63,13 @@ def newest(conn: sqlite3.Connection, tenant: str, source: str) -> Emission | Non
     return Emission(row[0], row[1], row[2], Lease(row[3], row[4])) if row else None
 
 
-def standing(conn: sqlite3.Connection, tenant: str, source: str, now_us: int) -> Lease | None:
+def standing(conn: Connection, tenant: str, source: str, now_us: int) -> Lease | None:
     """The lease that runs now, if one does."""
     found = newest(conn, tenant, source)
     return found.lease if found and now_us < found.lease_until_us else None
 
 
-def runs(conn: sqlite3.Connection, tenant: str, prediction_id: str, now_us: int) -> bool:
+def runs(conn: Connection, tenant: str, prediction_id: str, now_us: int) -> bool:
     """Whether an action was emitted and its lease neither lapsed nor was ended."""
     row = conn.execute(
         "SELECT 1 FROM emissions WHERE tenant = ? AND id = ? AND lease_until_us > ?", (tenant, prediction_id, now_us)
@@ -78,7 +77,7 @@ def runs(conn: sqlite3.Connection, tenant: str, prediction_id: str, now_us: int)
     return row is not None
 
 
-def moved_since(conn: sqlite3.Connection, tenant: str, source: str, clock_us: int) -> int:
+def moved_since(conn: Connection, tenant: str, source: str, clock_us: int) -> int:
     """Servers that emitted actions moved in the budget's window before a moment of the source's clock."""
     begin_us = clock_us - round(BUDGET_WINDOW_S * MICROSECONDS)
     row = conn.execute(
@@ -88,7 +87,7 @@ def moved_since(conn: sqlite3.Connection, tenant: str, source: str, clock_us: in
     return row[0]
 
 
-def orders(conn: sqlite3.Connection, tenant: str, source: str) -> tuple[tuple[float, int], ...]:
+def orders(conn: Connection, tenant: str, source: str) -> tuple[tuple[float, int], ...]:
     """(moment on the source's clock [s], servers) of a source's newest orders, oldest first."""
     rows = conn.execute(
         "SELECT clock_us, target FROM emissions WHERE tenant = ? AND source = ? ORDER BY seq DESC LIMIT ?",
@@ -129,7 +128,7 @@ def mark_delivered(tx: Tx, tenant: str, prediction_id: str) -> None:
     tx.conn.execute("UPDATE emissions SET delivered = 1 WHERE tenant = ? AND id = ?", (tenant, prediction_id))
 
 
-def undelivered(conn: sqlite3.Connection, now_us: int) -> dict[tuple[str, str], None]:
+def undelivered(conn: Connection, now_us: int) -> dict[tuple[str, str], None]:
     """(tenant, prediction id) of actions whose lease runs and that the webhook did not take, oldest first."""
     rows = conn.execute(
         "SELECT tenant, id FROM emissions WHERE delivered = 0 AND lease_until_us > ? ORDER BY seq", (now_us,)
@@ -137,7 +136,7 @@ def undelivered(conn: sqlite3.Connection, now_us: int) -> dict[tuple[str, str], 
     return {(row[0], row[1]): None for row in rows}
 
 
-def following(conn: sqlite3.Connection, tenant: str, source: str) -> Following:
+def following(conn: Connection, tenant: str, source: str) -> Following:
     """Whether the source's telemetry follows what is ordered, as far as was seen."""
     row = conn.execute(
         "SELECT missed, pending_before, pending_target, pending_since_us, halted FROM followings WHERE tenant = ? AND source = ?",
@@ -153,7 +152,9 @@ def put_following(tx: Tx, tenant: str, source: str, state: Following) -> None:
     """Remember what was seen."""
     move = state.pending
     tx.conn.execute(
-        "INSERT OR REPLACE INTO followings VALUES (?,?,?,?,?,?,?)",
+        "INSERT INTO followings VALUES (?,?,?,?,?,?,?) ON CONFLICT (tenant, source) DO UPDATE SET missed = excluded.missed,"
+        " pending_before = excluded.pending_before, pending_target = excluded.pending_target,"
+        " pending_since_us = excluded.pending_since_us, halted = excluded.halted",
         (
             tenant,
             source,

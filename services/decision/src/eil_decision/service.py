@@ -1,6 +1,5 @@
 """gRPC ⇄ domain of the decision service."""
 
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -14,7 +13,7 @@ from eil_mesh.errors import NotFound
 from eil_mesh.event_log import tail
 from eil_mesh.paging import newest_page_of
 from eil_mesh.requests import replayed, request_id
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 from eil_decision import controls, decisions, declarations, emissions
 from eil_decision.domain.trust import lower
@@ -164,7 +163,7 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         )
 
 
-def _known(conn: sqlite3.Connection, tenant: str, source: str) -> Known:
+def _known(conn: Connection, tenant: str, source: str) -> Known:
     return Known(
         decisions.largest_fleet(conn, tenant, source),
         declarations.levers(conn, tenant, source),

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from eil_mesh import metrics
 from eil_mesh.clock import MICROSECONDS, Clock, iso, to_us
 from eil_mesh.errors import EilError, FailedPrecondition, Unavailable
 from eil_mesh.event_log import tail
-from eil_mesh.store import Store
+from eil_mesh.store import Connection, Store
 from google.protobuf.json_format import MessageToDict
 
 from eil_decision import decisions, emissions
@@ -209,5 +208,5 @@ def _start(group: asyncio.TaskGroup, serving: set[asyncio.Task[None]], work: Cor
     task.add_done_callback(serving.discard)
 
 
-def _next_offset(conn: sqlite3.Connection) -> int:
-    return conn.execute("SELECT coalesce(max(offset), 0) + 1 FROM journal").fetchone()[0]
+def _next_offset(conn: Connection) -> int:
+    return conn.execute('SELECT coalesce(max("offset"), 0) + 1 FROM journal').fetchone()[0]

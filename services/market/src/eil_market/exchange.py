@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -25,7 +24,7 @@ from eil_mesh.call import acting_for
 from eil_mesh.clock import MICROSECONDS, Clock
 from eil_mesh.errors import EilError
 from eil_mesh.requests import replayed
-from eil_mesh.store import Store
+from eil_mesh.store import Connection, Store
 
 from eil_market import tables
 from eil_market.domain.errors import WindowTooShort
@@ -167,7 +166,7 @@ class Exchange:
             held = await answer("economy", self._economy.GetBalances(request, timeout=DEADLINE_S))
         reserves_u = {balance.token: balance.balance_u for balance in held.balances}
 
-        def look(conn: sqlite3.Connection) -> Position:
+        def look(conn: Connection) -> Position:
             bare = tables.load(conn, tenant, pair, self._clock.now_us())
             x_u, y_u = reserves_u.get(bare.token_x, 0), reserves_u.get(bare.token_y, 0)
             pool = replace(bare, reserve_x_u=x_u, reserve_y_u=y_u)

@@ -4,13 +4,12 @@ An intent is an operation on a pool, worked out to the last unit and written dow
 its transfers' ids, which follow from its request id, are never used for another one.
 """
 
-import sqlite3
 from dataclasses import astuple, dataclass, fields, replace
 
 from eil.market.v1 import market_pb2
 from eil_mesh.errors import AlreadyExists, InvalidArgument
 from eil_mesh.requests import remember
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 from google.protobuf.message import Message
 
 from eil_market.domain.pool import Pool
@@ -93,7 +92,7 @@ _COLUMNS = ", ".join(field.name for field in fields(Intent))
 _PLACES = ", ".join("?" * len(fields(Intent)))
 
 
-def load(conn: sqlite3.Connection, tenant: str, pair: str, now_us: int) -> Pool:
+def load(conn: Connection, tenant: str, pair: str, now_us: int) -> Pool:
     """The pool without its reserves; a new one if nobody ever put liquidity in."""
     token_x, _, token_y = pair.partition("-")
     row = conn.execute(
@@ -108,7 +107,7 @@ def load(conn: sqlite3.Connection, tenant: str, pair: str, now_us: int) -> Pool:
     )
 
 
-def own_shares(conn: sqlite3.Connection, tenant: str, pair: str, owner: str) -> int:
+def own_shares(conn: Connection, tenant: str, pair: str, owner: str) -> int:
     """Shares of one owner."""
     row = conn.execute(
         "SELECT shares FROM holdings WHERE tenant = ? AND pair = ? AND owner = ?", (tenant, pair, owner)
@@ -116,15 +115,16 @@ def own_shares(conn: sqlite3.Connection, tenant: str, pair: str, owner: str) -> 
     return row[0] if row else 0
 
 
-def unfinished(conn: sqlite3.Connection, tenant: str, pair: str) -> list[Intent]:
+def unfinished(conn: Connection, tenant: str, pair: str) -> list[Intent]:
     """Intents of a pool that may or may not have reached the ledger; there is one at most."""
     rows = conn.execute(f"SELECT {_COLUMNS} FROM intents WHERE tenant = ? AND pair = ? AND done = 0", (tenant, pair))
     return [Intent(*row) for row in rows]
 
 
-def unfinished_pools(conn: sqlite3.Connection) -> list[tuple[str, str]]:
+def unfinished_pools(conn: Connection) -> list[tuple[str, str]]:
     """(tenant, pair) of every pool with an unfinished intent."""
-    return [tuple(row) for row in conn.execute("SELECT DISTINCT tenant, pair FROM intents WHERE done = 0")]
+    rows = conn.execute("SELECT DISTINCT tenant, pair FROM intents WHERE done = 0 ORDER BY tenant, pair")
+    return [tuple(row) for row in rows]
 
 
 def propose(tx: Tx, intent: Intent) -> None:
@@ -174,13 +174,14 @@ def finish(tx: Tx, intent: Intent) -> None:
     remember(tx, intent.tenant, request, ANSWERS[intent.kind].FromString(intent.response))
 
 
-def observed(conn: sqlite3.Connection, tenant: str, pair: str, at_us: int) -> Pool | None:
+def observed(conn: Connection, tenant: str, pair: str, at_us: int) -> Pool | None:
     """The pool as the newest operation up to a moment left it, else as the first one did; None if there was none."""
     found = "SELECT response, kind, shares, x_price_sum, y_price_sum, updated_us FROM intents WHERE tenant = ? AND pair = ? AND done = 1"
     row = conn.execute(
-        f"{found} AND updated_us <= ? ORDER BY updated_us DESC LIMIT 1", (tenant, pair, at_us)
+        f"{found} AND updated_us <= ? ORDER BY updated_us DESC, kind DESC, request_id DESC LIMIT 1",
+        (tenant, pair, at_us),
     ).fetchone()
-    row = row or conn.execute(f"{found} ORDER BY updated_us LIMIT 1", (tenant, pair)).fetchone()
+    row = row or conn.execute(f"{found} ORDER BY updated_us, kind, request_id LIMIT 1", (tenant, pair)).fetchone()
     if row is None:
         return None
     left = ANSWERS[row[1]].FromString(row[0]).pool
@@ -188,7 +189,7 @@ def observed(conn: sqlite3.Connection, tenant: str, pair: str, at_us: int) -> Po
     return Pool(token_x, token_y, left.reserve0_u, left.reserve1_u, row[2], int(row[3]), int(row[4]), row[5])
 
 
-def newest(conn: sqlite3.Connection, tenant: str, pair: str, before: str, limit: int) -> list[Intent]:
+def newest(conn: Connection, tenant: str, pair: str, before: str, limit: int) -> list[Intent]:
     """Finished intents of a tenant, newest first; of one pair, or of all where it is empty.
 
     Args:
@@ -219,10 +220,13 @@ def place_of(intent: Intent) -> str:
 
 def put_tariff(tx: Tx, tenant: str, tariff: market_pb2.PutTariffRequest) -> None:
     """Keep a tenant's tariff in place of the one before."""
-    tx.conn.execute("INSERT OR REPLACE INTO tariffs VALUES (?, ?)", (tenant, tariff.SerializeToString()))
+    tx.conn.execute(
+        "INSERT INTO tariffs VALUES (?, ?) ON CONFLICT (tenant) DO UPDATE SET body = excluded.body",
+        (tenant, tariff.SerializeToString()),
+    )
 
 
-def tariff(conn: sqlite3.Connection, tenant: str) -> market_pb2.PutTariffRequest:
+def tariff(conn: Connection, tenant: str) -> market_pb2.PutTariffRequest:
     """A tenant's tariff, without steps if none was declared."""
     row = conn.execute("SELECT body FROM tariffs WHERE tenant = ?", (tenant,)).fetchone()
     return market_pb2.PutTariffRequest.FromString(row[0]) if row else market_pb2.PutTariffRequest()

@@ -8,12 +8,11 @@ has calibrated.
 from __future__ import annotations
 
 import math
-import sqlite3
 
 import structlog
 from eil.events.v1 import event_log_pb2
 from eil.proof.v1 import proof_pb2
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 from google.protobuf.message import DecodeError
 
 log = structlog.get_logger("eil.nvp")
@@ -47,17 +46,22 @@ def handle(tx: Tx, event: event_log_pb2.Event) -> None:
     learn(tx.conn, event.tenant, verdict.source, held)
 
 
-def learn(conn: sqlite3.Connection, tenant: str, source: str, held: bool) -> None:
+def learn(conn: Connection, tenant: str, source: str, held: bool) -> None:
     """Count a verdict on a source's energy."""
     step = RATE * (LEVEL - 1.0 if held else LEVEL)
+    log_widening = min(math.log(WIDEST), max(0.0, _log_widening(conn, tenant, source) + step))
     conn.execute(
-        "INSERT INTO feedback VALUES (?, ?, 1, ?, max(0.0, ?)) ON CONFLICT DO UPDATE SET proofs = proofs + 1, held = held + excluded.held,"
-        " log_widening = min(?, max(0.0, log_widening + ?))",
-        (tenant, source, held, step, math.log(WIDEST), step),
+        "INSERT INTO feedback VALUES (?, ?, 1, ?, ?) ON CONFLICT (tenant, source) DO UPDATE SET proofs = feedback.proofs + 1,"
+        " held = feedback.held + excluded.held, log_widening = excluded.log_widening",
+        (tenant, source, held, log_widening),
     )
 
 
-def widening(conn: sqlite3.Connection, tenant: str, source: str) -> float:
+def widening(conn: Connection, tenant: str, source: str) -> float:
     """The factor on a source's half-widths; 1 while nothing was proven."""
+    return math.exp(_log_widening(conn, tenant, source))
+
+
+def _log_widening(conn: Connection, tenant: str, source: str) -> float:
     row = conn.execute("SELECT log_widening FROM feedback WHERE tenant = ? AND source = ?", (tenant, source)).fetchone()
-    return math.exp(row[0]) if row else 1.0
+    return row[0] if row else 0.0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eil.nvp.v1 import nvp_pb2
 from eil_mesh.errors import NotFound
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 if TYPE_CHECKING:  # torch: loaded when first used
     from eil_nvp.domain.fields.model import FieldModel
@@ -63,9 +62,10 @@ class Models:
         def write(tx: Tx) -> None:
             if _serving(tx.conn, tenant, model.domain.name) != [(digest, licensed)]:
                 tx.conn.execute("DELETE FROM licensed WHERE tenant = ? AND digest = ?", (tenant, digest))
-                tx.conn.execute("INSERT INTO licensed SELECT ?, ? WHERE ?", (tenant, digest, licensed))
+                if licensed:
+                    tx.conn.execute("INSERT INTO licensed VALUES (?, ?)", (tenant, digest))
                 tx.conn.execute(
-                    "INSERT INTO models VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET digest = excluded.digest,"
+                    "INSERT INTO models VALUES (?,?,?,?) ON CONFLICT (tenant, domain) DO UPDATE SET digest = excluded.digest,"
                     " checkpoint = excluded.checkpoint",
                     (tenant, model.domain.name, digest, checkpoint),
                 )
@@ -110,7 +110,7 @@ class Models:
         return self._held[digest]
 
 
-def _serving(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[tuple[str, bool]]:
+def _serving(conn: Connection, tenant: str, domain: str | None) -> list[tuple[str, bool]]:
     """(digest, whether its use needs a licence) of a tenant's models by domain; None is all."""
     rows = conn.execute(
         "SELECT digest, EXISTS (SELECT 1 FROM licensed WHERE licensed.tenant = models.tenant AND licensed.digest = models.digest)"
@@ -120,7 +120,7 @@ def _serving(conn: sqlite3.Connection, tenant: str, domain: str | None) -> list[
     return [(row[0], bool(row[1])) for row in rows]
 
 
-def _checkpoint(conn: sqlite3.Connection, tenant: str, digest: str) -> bytes:
+def _checkpoint(conn: Connection, tenant: str, digest: str) -> bytes:
     row = conn.execute("SELECT checkpoint FROM models WHERE tenant = ? AND digest = ?", (tenant, digest)).fetchone()
     if row is None:
         raise NotFound(f"the model {digest} was replaced in this moment; ask again", reason="MODEL_NOT_FOUND")

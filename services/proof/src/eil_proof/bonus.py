@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sqlite3
 from dataclasses import dataclass
 
 import grpc
@@ -17,7 +16,7 @@ from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.proof.v1 import proof_pb2
 from eil_mesh.call import acting_for
 from eil_mesh.clock import MICROSECONDS, Clock, to_us
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 log = structlog.get_logger("eil.proof")
 DEADLINE_S = 2.0
@@ -63,8 +62,9 @@ def owe(tx: Tx, tenant: str, verification: proof_pb2.Verification) -> None:
     else:
         due = "post" if verification.state == "PROVEN" and low_j > 0 else "void"
     tx.conn.execute(
-        "INSERT INTO bonuses VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET due = excluded.due, low_j = excluded.low_j,"
-        " evidence = excluded.evidence WHERE excluded.due <> 'reserve' AND (bonuses.due <> '' OR bonuses.evidence = '')",
+        "INSERT INTO bonuses VALUES (?,?,?,?,?,?,?) ON CONFLICT (tenant, id) DO UPDATE SET due = excluded.due,"
+        " low_j = excluded.low_j, evidence = excluded.evidence"
+        " WHERE excluded.due <> 'reserve' AND (bonuses.due <> '' OR bonuses.evidence = '')",
         (
             tenant,
             verification.verification_id,
@@ -77,11 +77,11 @@ def owe(tx: Tx, tenant: str, verification: proof_pb2.Verification) -> None:
     )
 
 
-def due(conn: sqlite3.Connection, tenant: str = "", verification_id: str = "") -> list[Due]:
+def due(conn: Connection, tenant: str = "", verification_id: str = "") -> list[Due]:
     """What is due: of one verification, or of all."""
     rows = conn.execute(
         "SELECT tenant, id, owner, until_us, due, low_j, evidence FROM bonuses WHERE due <> ''"
-        " AND (? = '' OR (tenant = ? AND id = ?)) LIMIT 100",
+        " AND (? = '' OR (tenant = ? AND id = ?)) ORDER BY tenant, id LIMIT 100",
         (verification_id, tenant, verification_id),
     )
     return [Due(*row) for row in rows]

@@ -1,7 +1,6 @@
 """Predictions that nobody proves settle themselves once their window is final: leaving out the bad ones earns nothing."""
 
 import asyncio
-import sqlite3
 
 import grpc
 import structlog
@@ -9,7 +8,7 @@ from eil.decision.v1 import decision_pb2
 from eil.events.v1 import event_log_pb2
 from eil_mesh.call import acting_for
 from eil_mesh.clock import to_us
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 from eil_proof.judge import Judge
 from eil_proof.minter import Minter
@@ -27,7 +26,7 @@ def note_prediction(tx: Tx, event: event_log_pb2.Event) -> None:
         return
     tx.conn.execute(
         "INSERT INTO open_predictions SELECT ?, ?, ?, ? WHERE NOT EXISTS"
-        " (SELECT 1 FROM verdicts WHERE tenant = ? AND prediction_id = ?) ON CONFLICT DO NOTHING",
+        " (SELECT 1 FROM verdicts WHERE tenant = ? AND prediction_id = ?) ON CONFLICT (tenant, prediction_id) DO NOTHING",
         (
             event.tenant,
             decision.response.prediction_id,
@@ -66,13 +65,14 @@ class Settlement:
                     return
 
 
-def _sources(conn: sqlite3.Connection) -> list[tuple[str, str]]:
-    return [tuple(row) for row in conn.execute("SELECT DISTINCT tenant, source FROM open_predictions")]
+def _sources(conn: Connection) -> list[tuple[str, str]]:
+    rows = conn.execute("SELECT DISTINCT tenant, source FROM open_predictions ORDER BY tenant, source")
+    return [tuple(row) for row in rows]
 
 
-def _oldest(conn: sqlite3.Connection, tenant: str, source: str) -> list[str]:
+def _oldest(conn: Connection, tenant: str, source: str) -> list[str]:
     rows = conn.execute(
-        "SELECT prediction_id FROM open_predictions WHERE tenant = ? AND source = ? ORDER BY window_end_us LIMIT ?",
+        "SELECT prediction_id FROM open_predictions WHERE tenant = ? AND source = ? ORDER BY window_end_us, prediction_id LIMIT ?",
         (tenant, source, PAGE),
     )
     return [row[0] for row in rows]

@@ -1,6 +1,5 @@
 """Tables of the proof service: verdicts, and predictions that nobody has proved yet."""
 
-import sqlite3
 from dataclasses import dataclass
 
 from eil.proof.v1 import proof_pb2
@@ -8,7 +7,7 @@ from eil_mesh import metrics
 from eil_mesh.clock import MICROSECONDS
 from eil_mesh.event_log import SCHEMA as FOLLOWED_SCHEMA
 from eil_mesh.reward import MICRO
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 ACTIONS_TOPIC = "eil.act.actions"
 VERDICTS_TOPIC = "eil.proof.verdicts"
@@ -70,7 +69,7 @@ class Owed:
     """As it stands in the store."""
 
 
-def find(conn: sqlite3.Connection, tenant: str, prediction_id: str) -> proof_pb2.Verdict | None:
+def find(conn: Connection, tenant: str, prediction_id: str) -> proof_pb2.Verdict | None:
     """The tenant's verdict on a prediction."""
     row = conn.execute(
         "SELECT body FROM verdicts WHERE tenant = ? AND prediction_id = ?", (tenant, prediction_id)
@@ -78,7 +77,7 @@ def find(conn: sqlite3.Connection, tenant: str, prediction_id: str) -> proof_pb2
     return proof_pb2.Verdict.FromString(row[0]) if row else None
 
 
-def earned_today_u(conn: sqlite3.Connection, tenant: str, source: str, now_us: int) -> int:
+def earned_today_u(conn: Connection, tenant: str, source: str, now_us: int) -> int:
     """What a source earned in the last 24 hours, 10⁻⁶ PFT."""
     row = conn.execute(
         "SELECT coalesce(sum(minted_u), 0) FROM verdicts WHERE tenant = ? AND source = ? AND given_us > ?",
@@ -117,7 +116,7 @@ def give(tx: Tx, tenant: str, owner: str, verdict: proof_pb2.Verdict) -> None:
         _validity.count(response.valid)
 
 
-def owed(conn: sqlite3.Connection, limit: int = 100) -> list[Owed]:
+def owed(conn: Connection, limit: int = 100) -> list[Owed]:
     """Rewards that the ledger has not booked yet, oldest first."""
     rows = conn.execute("SELECT tenant, owner, body FROM verdicts WHERE booked = 0 ORDER BY seq LIMIT ?", (limit,))
     return [Owed(row[0], row[1], proof_pb2.Verdict.FromString(row[2])) for row in rows]
@@ -133,9 +132,7 @@ def booked(tx: Tx, reward: Owed, amount_u: int) -> None:
         metrics.PFT_MINTED.inc(amount_u / MICRO)
 
 
-def newest(
-    conn: sqlite3.Connection, tenant: str, source: str, before: int, limit: int
-) -> list[tuple[int, proof_pb2.Verdict]]:
+def newest(conn: Connection, tenant: str, source: str, before: int, limit: int) -> list[tuple[int, proof_pb2.Verdict]]:
     """Verdicts with their sequence numbers, newest first."""
     rows = conn.execute(
         "SELECT seq, body FROM verdicts WHERE tenant = ? AND (? = '' OR source = ?) AND seq < ? ORDER BY seq DESC LIMIT ?",
@@ -144,10 +141,10 @@ def newest(
     return [(row[0], proof_pb2.Verdict.FromString(row[1])) for row in rows]
 
 
-def record(conn: sqlite3.Connection, tenant: str, source: str) -> proof_pb2.GetRecordResponse:
+def record(conn: Connection, tenant: str, source: str) -> proof_pb2.GetRecordResponse:
     """Counts of the tenant's verdicts."""
     row = conn.execute(
-        "SELECT coalesce(sum(measured), 0), coalesce(sum(measured AND valid), 0), coalesce(sum(minted_u), 0),"
+        "SELECT coalesce(sum(measured), 0), coalesce(sum(measured * valid), 0), coalesce(sum(minted_u), 0),"
         " coalesce(sum(savings_j), 0.0) FROM verdicts WHERE tenant = ? AND (? = '' OR source = ?)",
         (tenant, source, source),
     ).fetchone()

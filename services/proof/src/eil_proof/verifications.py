@@ -1,11 +1,10 @@
 """Tables of verifications of savings."""
 
-import sqlite3
 from dataclasses import dataclass
 
 from eil.proof.v1 import proof_pb2
 from eil_mesh.clock import to_us
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 from eil_proof import bonus
 
@@ -41,7 +40,7 @@ class Stored:
     record: bytes | None
 
 
-def find(conn: sqlite3.Connection, tenant: str, verification_id: str) -> Stored | None:
+def find(conn: Connection, tenant: str, verification_id: str) -> Stored | None:
     """The tenant's verification of that id."""
     row = conn.execute(
         "SELECT body, commitment, record FROM verifications WHERE tenant = ? AND id = ?", (tenant, verification_id)
@@ -49,11 +48,11 @@ def find(conn: sqlite3.Connection, tenant: str, verification_id: str) -> Stored 
     return Stored(proof_pb2.Verification.FromString(row[0]), row[1], row[2]) if row else None
 
 
-def overlapping(conn: sqlite3.Connection, tenant: str, source: str, start_us: int, end_us: int) -> str:
+def overlapping(conn: Connection, tenant: str, source: str, start_us: int, end_us: int) -> str:
     """Id of a verification of the source that could decide and that has part of a reporting period; "" if none has."""
     row = conn.execute(
         "SELECT id FROM verifications WHERE tenant = ? AND source = ? AND reporting_start_us < ? AND reporting_end_us > ?"
-        " AND (open = 1 OR record IS NOT NULL) LIMIT 1",
+        " AND (open = 1 OR record IS NOT NULL) ORDER BY seq LIMIT 1",
         (tenant, source, end_us, start_us),
     ).fetchone()
     return row[0] if row else ""
@@ -83,7 +82,7 @@ def begin(tx: Tx, tenant: str, verification: proof_pb2.Verification, commitment:
 def update(tx: Tx, tenant: str, verification: proof_pb2.Verification, record: bytes | None) -> None:
     """Store what became of a verification and write it to the journal; with a record it is closed."""
     tx.conn.execute(
-        "UPDATE verifications SET body = ?, record = ?, open = open AND ? WHERE tenant = ? AND id = ?",
+        "UPDATE verifications SET body = ?, record = ?, open = open * ? WHERE tenant = ? AND id = ?",
         (verification.SerializeToString(), record, record is None, tenant, verification.verification_id),
     )
     bonus.owe(tx, tenant, verification)
@@ -91,7 +90,7 @@ def update(tx: Tx, tenant: str, verification: proof_pb2.Verification, record: by
 
 
 def newest(
-    conn: sqlite3.Connection, tenant: str, source: str, before: int, limit: int
+    conn: Connection, tenant: str, source: str, before: int, limit: int
 ) -> list[tuple[int, proof_pb2.Verification]]:
     """Verifications with their sequence numbers, newest first."""
     rows = conn.execute(
@@ -101,7 +100,7 @@ def newest(
     return [(row[0], proof_pb2.Verification.FromString(row[1])) for row in rows]
 
 
-def open_ones(conn: sqlite3.Connection) -> list[tuple[str, str]]:
+def open_ones(conn: Connection) -> list[tuple[str, str]]:
     """(tenant, id) of what waits for its evaluation, the reporting period that ends first before others."""
-    rows = conn.execute("SELECT tenant, id FROM verifications WHERE open = 1 ORDER BY reporting_end_us")
+    rows = conn.execute("SELECT tenant, id FROM verifications WHERE open = 1 ORDER BY reporting_end_us, seq")
     return [tuple(row) for row in rows]

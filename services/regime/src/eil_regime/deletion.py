@@ -3,13 +3,11 @@
 A name that could be used again at once would let a late follower erase what came after, and would begin the day's cap on rewards anew.
 """
 
-import sqlite3
-
 from eil.regime.v1 import regime_pb2
 from eil_mesh import erasure
 from eil_mesh.clock import MICROSECONDS, from_us, iso
 from eil_mesh.errors import FailedPrecondition, NotFound
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 from eil_regime import sources
 
@@ -61,6 +59,6 @@ def check_open(tx: Tx, tenant: str, name: str) -> None:
         )
 
 
-def _until_us(conn: sqlite3.Connection, tenant: str, name: str) -> int:
+def _until_us(conn: Connection, tenant: str, name: str) -> int:
     row = conn.execute("SELECT until_us FROM deleted WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
     return row[0] if row else 0

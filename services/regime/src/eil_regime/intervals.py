@@ -1,12 +1,12 @@
 """What was measured in each of a row of adjoining intervals: energy, cover, and means of channels."""
 
 import math
-import sqlite3
 from collections.abc import Sequence
 
 import numpy as np
 from eil.regime.v1 import regime_pb2
 from eil_mesh.clock import MICROSECONDS
+from eil_mesh.store import Connection
 from eil_physics.energy import SampleKind, integrate
 
 from eil_regime import samples
@@ -16,7 +16,7 @@ from eil_regime.sources import Source
 
 
 def measured_intervals(
-    conn: sqlite3.Connection,
+    conn: Connection,
     source: Source,
     start_us: int,
     interval_us: int,

@@ -1,11 +1,11 @@
 """The accounting windows that a batch closes, measured and shown to the source's physics branch."""
 
-import sqlite3
 from collections.abc import Sequence
 
 import numpy as np
 from eil_mesh import metrics
 from eil_mesh.clock import MICROSECONDS
+from eil_mesh.store import Connection
 from numpy.typing import NDArray
 
 from eil_regime import samples
@@ -39,9 +39,7 @@ def closed(times_us: NDArray[np.int64], before_us: int | None, clock_us: int, wi
     return ((places[-MOST_WINDOWS:] + 1) * window_us).tolist()
 
 
-def watch(
-    conn: sqlite3.Connection, source: Source, branch: PhysicsBranch, ends_us: Sequence[int], window_us: int
-) -> bool:
+def watch(conn: Connection, source: Source, branch: PhysicsBranch, ends_us: Sequence[int], window_us: int) -> bool:
     """Show the branch those windows that power is known in; returns whether there was one."""
     if not ends_us or not (POWER in source.channels or (UTILISATION in source.channels and source.nameplate_w > 0)):
         return False

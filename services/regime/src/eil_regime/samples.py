@@ -1,11 +1,11 @@
 """Questions about stored samples: what a window holds, what is known already, what is newest."""
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from eil_mesh.clock import MICROSECONDS
+from eil_mesh.store import Connection
 from numpy.typing import NDArray
 
 from eil_regime import segments
@@ -50,7 +50,7 @@ class Window:
 
 
 def window(
-    conn: sqlite3.Connection,
+    conn: Connection,
     source: Source,
     channels: Iterable[str],
     start_us: int,
@@ -125,7 +125,7 @@ def _period_s(times_us: NDArray[np.int64]) -> float | None:
 
 
 def _earlier(
-    conn: sqlite3.Connection, source: Source, wanted: set[int], within: Sequence[Segment], start_us: int
+    conn: Connection, source: Source, wanted: set[int], within: Sequence[Segment], start_us: int
 ) -> list[Segment]:
     """Segments that end at `start_us` or before and hold some of the `BEFORE` newest samples of a wanted channel up to there."""
     found: list[Segment] = []
@@ -141,9 +141,7 @@ def _earlier(
     return found
 
 
-def _later(
-    conn: sqlite3.Connection, source: Source, wanted: set[int], within: Sequence[Segment], end_us: int
-) -> list[Segment]:
+def _later(conn: Connection, source: Source, wanted: set[int], within: Sequence[Segment], end_us: int) -> list[Segment]:
     """Segments that begin after `end_us` and hold the first sample of a wanted channel after it."""
     found: list[Segment] = []
     first = {c: _first_after(within, c, end_us) for c in wanted}
@@ -195,7 +193,7 @@ def _cells(parts: Sequence[Segment], channel: int) -> Cells:
 
 
 def stored_at(
-    conn: sqlite3.Connection, source: Source, channels: Sequence[str], times_us: NDArray[np.int64]
+    conn: Connection, source: Source, channels: Sequence[str], times_us: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Values (c, n) stored for the channels at the ascending times (n,), NaN where none is."""
     stored = np.full((len(channels), times_us.size), np.nan)
@@ -217,7 +215,7 @@ def _fill(table: NDArray[np.float64], row_of: Mapping[int, int], times_us: NDArr
 
 
 def newest_rows(
-    conn: sqlite3.Connection, source: Source, rows: int
+    conn: Connection, source: Source, rows: int
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
     """The newest n <= `rows` timestamps [µs], oldest first, and every channel's value at each, (n,), NaN where missing."""
     loaded: list[Segment] = []

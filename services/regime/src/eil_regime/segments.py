@@ -4,13 +4,13 @@ A large batch is a segment of its own; small ones are added to the source's open
 source may overlap, because samples come late and channels come apart. Of a channel and a time at most one row holds a value.
 """
 
-import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from eil_mesh.clock import MICROSECONDS
+from eil_mesh.database import Connection, Rows
 from numpy.typing import NDArray
 
 from eil_regime.sources import Source
@@ -34,6 +34,8 @@ SMALL_BYTES = 16_384
 """An open segment takes more rows until its blob is this long."""
 OPEN_US = 24 * 3600 * MICROSECONDS
 """Time that a segment stays open: its rows are forgotten together."""
+ALL = 2**63 - 1
+"""A limit that is none."""
 _HEADER = struct.Struct("<BII")  # version, rows, channels
 _EVEN, _LISTED = b"E", b"L"
 
@@ -122,7 +124,7 @@ def merge(parts: Sequence[Segment]) -> Segment:
     return Segment(times_us[order], received_us[order], own[order], channels, values[:, order])
 
 
-def add(conn: sqlite3.Connection, source: Source, fresh: Segment) -> None:
+def add(conn: Connection, source: Source, fresh: Segment) -> None:
     """Store rows, received in one go, with the source's open segment or as a segment of their own."""
     now_us, size = int(fresh.received_us[0]), fresh.values.nbytes
     opened = None
@@ -139,61 +141,64 @@ def add(conn: sqlite3.Connection, source: Source, fresh: Segment) -> None:
         )
         return
     stored = conn.execute(
-        "INSERT INTO segments (source_id, first_us, last_us, opened_us, received_us, channels, body) VALUES (?,?,?,?,?,?,?)",
+        "INSERT INTO segments (source_id, first_us, last_us, opened_us, received_us, channels, body) VALUES (?,?,?,?,?,?,?)"
+        " RETURNING id",
         (source.id, *_span(fresh), now_us, now_us, fresh.channels, pack(fresh)),
     )
     if size <= SMALL_BYTES:
-        source.open_segment = stored.lastrowid
+        source.open_segment = stored.fetchone()[0]
 
 
 def _span(segment: Segment) -> tuple[int, int]:
     return int(segment.times_us[0]), int(segment.times_us[-1])
 
 
-def load(conn: sqlite3.Connection, place: Place) -> Segment:
+def load(conn: Connection, place: Place) -> Segment:
     """The rows of a segment."""
     body = conn.execute("SELECT body FROM segments WHERE id = ?", (place.id,)).fetchone()[0]
     return unpack(place.channels, body)
 
 
-def overlapping(conn: sqlite3.Connection, source_id: int, first_us: int, last_us: int) -> Iterator[Place]:
+def overlapping(conn: Connection, source_id: int, first_us: int, last_us: int) -> Iterator[Place]:
     """Segments that may hold rows of times from `first_us` to `last_us`, both included."""
     return _places(
         conn.execute(
-            "SELECT id, first_us, last_us, channels FROM segments WHERE source_id=? AND last_us>=? AND first_us<=? ORDER BY last_us",
+            "SELECT id, first_us, last_us, channels FROM segments WHERE source_id=? AND last_us>=? AND first_us<=?"
+            " ORDER BY last_us, first_us, id",
             (source_id, first_us, last_us),
         )
     )
 
 
-def before(conn: sqlite3.Connection, source_id: int, time_us: int, limit: int = -1) -> Iterator[Place]:
+def before(conn: Connection, source_id: int, time_us: int, limit: int = ALL) -> Iterator[Place]:
     """Segments that end before `time_us`, the newest end first."""
     return _places(
         conn.execute(
-            "SELECT id, first_us, last_us, channels FROM segments WHERE source_id=? AND last_us<? ORDER BY last_us DESC LIMIT ?",
+            "SELECT id, first_us, last_us, channels FROM segments WHERE source_id=? AND last_us<?"
+            " ORDER BY last_us DESC, first_us DESC, id DESC LIMIT ?",
             (source_id, time_us, limit),
         )
     )
 
 
-def after(conn: sqlite3.Connection, source_id: int, time_us: int, limit: int) -> Iterator[Place]:
+def after(conn: Connection, source_id: int, time_us: int, limit: int) -> Iterator[Place]:
     """Segments that begin after `time_us`, the oldest end first."""
     return _places(
         conn.execute(
             "SELECT id, first_us, last_us, channels FROM segments WHERE source_id=? AND last_us>? AND first_us>?"
-            " ORDER BY last_us LIMIT ?",
+            " ORDER BY last_us, first_us, id LIMIT ?",
             (source_id, time_us, time_us, limit),
         )
     )
 
 
-def _places(rows: sqlite3.Cursor) -> Iterator[Place]:
+def _places(rows: Rows) -> Iterator[Place]:
     return (Place(*row) for row in rows)
 
 
-def forget(conn: sqlite3.Connection, received_before_us: int, limit: int) -> int:
+def forget(conn: Connection, received_before_us: int, limit: int) -> int:
     """Delete segments whose newest row was received before that moment, at most `limit`; returns how many."""
     return conn.execute(
-        "DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE received_us < ? LIMIT ?)",
+        "DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE received_us < ? ORDER BY received_us, id LIMIT ?)",
         (received_before_us, limit),
     ).rowcount

@@ -1,7 +1,7 @@
 """gRPC ⇄ domain of the regime service."""
 
-import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
@@ -11,7 +11,7 @@ from eil_mesh.clock import MICROSECONDS, from_us, to_us
 from eil_mesh.errors import InvalidArgument, NotFound, OutOfRange
 from eil_mesh.paging import newest_page_of, page_of
 from eil_mesh.requests import remember, replayed
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 from eil_regime import batch, deletion, samples, sources
 from eil_regime.domain.measurement import DEFAULT_U, MEASURED, measure
@@ -187,7 +187,7 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         return source
 
     def _measured(
-        self, conn: sqlite3.Connection, source: sources.Source, start_us: int, end_us: int, after_us: int
+        self, conn: Connection, source: sources.Source, start_us: int, end_us: int, after_us: int
     ) -> regime_pb2.MeasureResponse:
         window = samples.window(conn, source, MEASURED, start_us, end_us, received_after_us=after_us)
         clock_us = source.clock_us or 0
@@ -261,7 +261,7 @@ def _status(source: sources.Source) -> regime_pb2.SourceStatus:
     )
 
 
-def _shifts(conn: sqlite3.Connection, tenant: str, name: str, before: int, size: int) -> Sequence[sqlite3.Row]:
+def _shifts(conn: Connection, tenant: str, name: str, before: int, size: int) -> Sequence[Any]:
     return conn.execute(
         "SELECT shifts.id, body FROM shifts JOIN sources ON sources.id = source_id"
         " WHERE tenant = ? AND (? = '' OR name = ?) AND shifts.id < ? ORDER BY shifts.id DESC LIMIT ?",

@@ -1,9 +1,10 @@
 """Tables of the regime service beside the samples: sources, their detectors and physics branches, shifts."""
 
 import json
-import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
+from eil_mesh.store import Connection
 from eil_physics import ThermalNode
 
 from eil_regime.domain.measurement import SourceFacts
@@ -76,28 +77,31 @@ class Source:
         return SourceFacts(self.kind, self.power_kind, self.power_u, self.nameplate_w, self.node)
 
 
-def source_of(row: sqlite3.Row) -> Source:
+def source_of(row: Any) -> Source:
+    """A row of `sources`, all its columns."""
     fields = dict(row)
     fields["channels"] = json.loads(fields["channels"])
     fields["node"] = ThermalNode(**json.loads(fields["node"])) if fields["node"] else None
     return Source(**fields)
 
 
-def find_source(conn: sqlite3.Connection, tenant: str, name: str) -> Source | None:
+def find_source(conn: Connection, tenant: str, name: str) -> Source | None:
     """The tenant's source of that name."""
     row = conn.execute("SELECT * FROM sources WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
     return source_of(row) if row else None
 
 
-def open_source(conn: sqlite3.Connection, tenant: str, name: str) -> Source:
+def open_source(conn: Connection, tenant: str, name: str) -> Source:
     """The tenant's source of that name, made if there is none. Ask `deletion.check_open` first."""
-    conn.execute("INSERT INTO sources (tenant, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (tenant, name))
+    conn.execute(
+        "INSERT INTO sources (tenant, name) VALUES (?, ?) ON CONFLICT (tenant, name) DO NOTHING", (tenant, name)
+    )
     source = find_source(conn, tenant, name)
     assert source is not None
     return source
 
 
-def list_sources(conn: sqlite3.Connection, tenant: str, after: str, limit: int) -> list[Source]:
+def list_sources(conn: Connection, tenant: str, after: str, limit: int) -> list[Source]:
     """Sources that have sent samples, by name."""
     rows = conn.execute(
         "SELECT * FROM sources WHERE tenant = ? AND name > ? AND state IS NOT NULL ORDER BY name LIMIT ?",
@@ -106,7 +110,7 @@ def list_sources(conn: sqlite3.Connection, tenant: str, after: str, limit: int) 
     return [source_of(row) for row in rows]
 
 
-def save_progress(conn: sqlite3.Connection, source: Source) -> None:
+def save_progress(conn: Connection, source: Source) -> None:
     """Write what a batch of samples changes in a source."""
     conn.execute(
         "UPDATE sources SET power_kind=?, channels=?, clock_us=?, samples=?, shifts=?, conflicts=?, open_segment=?, state=?,"
@@ -126,27 +130,29 @@ def save_progress(conn: sqlite3.Connection, source: Source) -> None:
     )
 
 
-def detector_state(conn: sqlite3.Connection, source_id: int) -> bytes | None:
+def detector_state(conn: Connection, source_id: int) -> bytes | None:
     """The detector of a source as it was saved with its newest samples."""
     row = conn.execute("SELECT state FROM detectors WHERE source_id = ?", (source_id,)).fetchone()
     return row[0] if row else None
 
 
-def save_detector(conn: sqlite3.Connection, source_id: int, state: bytes) -> None:
+def save_detector(conn: Connection, source_id: int, state: bytes) -> None:
     """Save a detector, in the transaction of the samples that it has seen."""
     conn.execute(
-        "INSERT INTO detectors VALUES (?,?) ON CONFLICT DO UPDATE SET state = excluded.state", (source_id, state)
+        "INSERT INTO detectors VALUES (?,?) ON CONFLICT (source_id) DO UPDATE SET state = excluded.state",
+        (source_id, state),
     )
 
 
-def physics_state(conn: sqlite3.Connection, source_id: int) -> bytes | None:
+def physics_state(conn: Connection, source_id: int) -> bytes | None:
     """The physics branch of a source as it was saved with the newest window that it has seen."""
     row = conn.execute("SELECT state FROM physics WHERE source_id = ?", (source_id,)).fetchone()
     return row[0] if row else None
 
 
-def save_physics(conn: sqlite3.Connection, source_id: int, state: bytes) -> None:
+def save_physics(conn: Connection, source_id: int, state: bytes) -> None:
     """Save a physics branch, in the transaction of the samples that closed its newest window."""
     conn.execute(
-        "INSERT INTO physics VALUES (?,?) ON CONFLICT DO UPDATE SET state = excluded.state", (source_id, state)
+        "INSERT INTO physics VALUES (?,?) ON CONFLICT (source_id) DO UPDATE SET state = excluded.state",
+        (source_id, state),
     )

@@ -3,11 +3,10 @@
 import asyncio
 import dataclasses
 import json
-import sqlite3
 
 import numpy as np
 from eil_mesh.clock import MICROSECONDS, Clock
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 from eil_physics import fit_node
 
 from eil_regime import samples, segments, sources
@@ -42,12 +41,12 @@ async def identify_nodes(store: Store, every_s: float) -> None:
                 await store.write(lambda tx, source=source, node=node: _save(tx, source.id, node))
 
 
-def _candidates(conn: sqlite3.Connection) -> list[sources.Source]:
+def _candidates(conn: Connection) -> list[sources.Source]:
     rows = conn.execute("SELECT * FROM sources WHERE kind IN ('metered', 'simulated') AND clock_us IS NOT NULL")
     return [source for row in rows if {POWER, TEMPERATURE} <= set((source := sources.source_of(row)).channels)]
 
 
-def _fit(conn: sqlite3.Connection, source: sources.Source) -> str | None:
+def _fit(conn: Connection, source: sources.Source) -> str | None:
     """The node as JSON if it may judge, else None: an earlier node stands."""
     times_us, columns = samples.newest_rows(conn, source, FIT_ROWS)
     needed = [POWER, TEMPERATURE, *([AMBIENT] if AMBIENT in source.channels else [])]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from eil_economy.domain import ledger, schema, schema_postgres
+from eil_economy.domain import ledger, schema
 from eil_economy.domain.audit import audit
 from eil_economy.domain.records import Instruction
 from eil_economy.entries import book
@@ -74,7 +74,9 @@ def bench_economy(postgres: str, *, quick: bool, operations: int | None) -> Repo
     measures: dict[str, Measure] = {}
     notes = [f"{WRITERS} writers, each waits for its answer; SQLite synchronous=FULL, PostgreSQL synchronous_commit=on"]
     with tempfile.TemporaryDirectory(prefix="eil-bench-") as folder:
-        store = Store(Path(folder) / "economy.db", event_log.SCHEMA + schema.SCHEMA, SystemClock())
+        store = Store(
+            Path(folder) / "economy.db", event_log.SCHEMA + schema.SCHEMA + schema.REPLACE_GUARD, SystemClock()
+        )
         measures |= _speed("sqlite", asyncio.run(_throughput(store, seconds)), gate_per_s=2000)
         if postgres:
             measures |= _speed("postgres", asyncio.run(_on_postgres(postgres, seconds)), gate_per_s=1500)
@@ -97,7 +99,7 @@ def _speed(name: str, found: Throughput, *, gate_per_s: float) -> dict[str, Meas
 async def _on_postgres(url: str, seconds: float) -> Throughput:
     name = f"eil_bench_{time.time_ns()}"
     try:
-        return await _throughput(PostgresStore(url, name, schema_postgres.SCHEMA, SystemClock()), seconds)
+        return await _throughput(PostgresStore(url, name, schema.SCHEMA, SystemClock()), seconds)
     finally:
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))

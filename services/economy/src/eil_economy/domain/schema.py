@@ -1,6 +1,6 @@
-"""The ledger's tables in SQLite. What they can check they check, so that a faulty program cannot write a wrong book.
+"""The ledger's tables. What they can check they check, so that a faulty program cannot write a wrong book.
 
-`schema_postgres` says the same in PostgreSQL's dialect.
+The store says the same in PostgreSQL's dialect.
 """
 
 from typing import Final
@@ -124,19 +124,13 @@ CREATE INDEX IF NOT EXISTS claim_waiting ON claim (number) WHERE state = 'pendin
 CREATE INDEX IF NOT EXISTS claim_by_tenant ON claim (tenant, number);
 CREATE INDEX IF NOT EXISTS claim_minted ON claim (tenant, policy, decided_us) WHERE state = 'minted';
 """
-"""Tables and indices, in SQLite's words; `schema_postgres` translates them."""
+"""Tables and indices."""
 
 _GUARDS: Final = """
 CREATE TRIGGER IF NOT EXISTS transfer_not_updated BEFORE UPDATE ON transfer
 BEGIN SELECT RAISE(ABORT, 'transfers are immutable: correct one by a new transfer'); END;
 CREATE TRIGGER IF NOT EXISTS transfer_not_deleted BEFORE DELETE ON transfer
 BEGIN SELECT RAISE(ABORT, 'transfers are immutable: correct one by a new transfer'); END;
--- INSERT OR REPLACE deletes without firing delete triggers, so the clash itself is refused.
-CREATE TRIGGER IF NOT EXISTS transfer_not_replaced BEFORE INSERT ON transfer
-WHEN EXISTS (SELECT 1 FROM transfer WHERE seq = NEW.seq)
-    OR EXISTS (SELECT 1 FROM transfer WHERE tenant = NEW.tenant AND transfer_id = NEW.transfer_id)
-    OR EXISTS (SELECT 1 FROM transfer WHERE tenant = NEW.tenant AND pending_id = NEW.pending_id)
-BEGIN SELECT RAISE(ABORT, 'transfers are immutable: this id, or this resolution, is recorded already'); END;
 CREATE TRIGGER IF NOT EXISTS account_not_deleted BEFORE DELETE ON account
 BEGIN SELECT RAISE(ABORT, 'accounts are kept for ever'); END;
 CREATE TRIGGER IF NOT EXISTS account_not_renamed BEFORE UPDATE OF tenant, owner, token, kind ON account
@@ -157,3 +151,12 @@ BEGIN SELECT RAISE(ABORT, 'the record of issue is kept for ever'); END;
 """What stands stays."""
 
 SCHEMA: Final = TABLES + _GUARDS
+
+REPLACE_GUARD: Final = """
+CREATE TRIGGER IF NOT EXISTS transfer_not_replaced BEFORE INSERT ON transfer
+WHEN EXISTS (SELECT 1 FROM transfer WHERE seq = NEW.seq)
+    OR EXISTS (SELECT 1 FROM transfer WHERE tenant = NEW.tenant AND transfer_id = NEW.transfer_id)
+    OR EXISTS (SELECT 1 FROM transfer WHERE tenant = NEW.tenant AND pending_id = NEW.pending_id)
+BEGIN SELECT RAISE(ABORT, 'transfers are immutable: this id, or this resolution, is recorded already'); END;
+"""
+"""For SQLite, whose INSERT OR REPLACE deletes without firing delete triggers: the clash itself is refused."""

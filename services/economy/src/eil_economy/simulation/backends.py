@@ -6,9 +6,9 @@ from typing import Protocol
 
 import psycopg
 from eil_mesh.pipeline import Session
-from eil_mesh.postgres import SCHEMA as STORE_SCHEMA
+from eil_mesh.postgres import statements
 
-from eil_economy.domain import schema, schema_postgres
+from eil_economy.domain import schema
 from eil_economy.domain.database import Database
 
 
@@ -38,7 +38,7 @@ class SqliteBackend:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open()
-        self._conn.executescript(schema.SCHEMA)
+        self._conn.executescript(schema.SCHEMA + schema.REPLACE_GUARD)
 
     def _open(self) -> None:
         self._conn = sqlite3.connect(self._path, isolation_level=None)
@@ -71,7 +71,7 @@ class PostgresBackend:
         self._url, self._name = url, name
         raw = self._open()
         raw.execute(f'CREATE SCHEMA "{name}"'.encode())
-        raw.execute((STORE_SCHEMA + schema_postgres.SCHEMA).encode())
+        raw.execute(statements(schema.SCHEMA).encode())
 
     def _open(self) -> "psycopg.Connection":
         raw = psycopg.connect(self._url, autocommit=True, options=f"-c search_path={self._name}")
