@@ -9,11 +9,9 @@ covers them.) Whatever dies meanwhile, both go on where they were.
 import asyncio
 from collections.abc import Callable
 
-import structlog
 from eil.events.v1 import event_log_pb2
 
 from eil_mesh.clock import MICROSECONDS, Clock
-from eil_mesh.errors import Unavailable
 from eil_mesh.store import Connection, Store, Tx
 
 TOPIC = "eil.regime.erasures"
@@ -21,7 +19,6 @@ EVERY_S = 2.0
 RETIRE_EVERY_S = 3600.0
 ENTRIES = 20_000
 """Journal entries looked at in one transaction, so that nobody waits long."""
-log = structlog.get_logger("eil.erasure")
 
 
 def mark(tx: Tx, tenant: str, key: str) -> None:
@@ -46,11 +43,7 @@ def erasing(*tables: str) -> Callable[[Tx, event_log_pb2.Event], None]:
 async def erase_payloads(store: Store) -> None:
     """Blank what is marked, a stretch of the journal at a time, for ever."""
     while True:
-        try:
-            left = await store.write(_step)
-        except Unavailable as error:
-            log.warning("payloads not erased yet", detail=error.message)
-            left = False
+        left = await store.write(_step)
         await asyncio.sleep(0.02 if left else EVERY_S)
 
 
@@ -73,11 +66,7 @@ async def retire_payloads(store: Store, clock: Clock, topic: str, keep_s: float)
     """Blank the payloads of a topic that are older than `keep_s`, for ever. For bulk that lies elsewhere, never for evidence."""
     while True:
         oldest_us = clock.now_us() - round(keep_s * MICROSECONDS)
-        try:
-            left = await store.write(lambda tx, oldest_us=oldest_us: _retire(tx, topic, oldest_us))
-        except Unavailable as error:
-            log.warning("payloads not retired yet", topic=topic, detail=error.message)
-            left = False
+        left = await store.write(lambda tx, oldest_us=oldest_us: _retire(tx, topic, oldest_us))
         await asyncio.sleep(0.05 if left else RETIRE_EVERY_S)
 
 
