@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eil_cli import audit_command, levers, lifecycle, loop, source, tokens, verification
+from eil_cli import audit_command, events_command, levers, lifecycle, loop, source, tokens, verification
 from eil_cli.backup.commands import register as register_backup
 from eil_cli.bench.commands import register as register_bench
 from eil_cli.feeds.commands import register as register_feeds
@@ -72,6 +72,7 @@ def build() -> typer.Typer:
         source.register,
         audit_command.register,
         register_backup,
+        events_command.register,
         register_feeds,
         register_watch,
         register_nvp,

@@ -1,62 +1,126 @@
-"""The journal as a stream: `EventLog.Subscribe` on one side, `follow` on the other.
-
-A follower handles each event in a transaction of its own store that also records the offset: an event counts once however often it is sent.
-"""
+"""What a service's journal answers: the stream of its entries, how many wait, and what this service follows and could not handle."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import grpc
-import structlog
 from eil.events.v1 import event_log_pb2, event_log_pb2_grpc
 
-from eil_mesh import metrics
-from eil_mesh.call import acting_for, current_call
-from eil_mesh.client import Peers
+from eil_mesh import dead_letters, follower, metrics
+from eil_mesh.call import current_call
 from eil_mesh.clock import from_us
 from eil_mesh.errors import InvalidArgument, Unavailable
-from eil_mesh.journal import Entry, entries
-from eil_mesh.store import Connection, Store, Tx
+from eil_mesh.feed import PAGE
+from eil_mesh.follower import Follower
+from eil_mesh.journal import Entry, backlog, entries, newest
+from eil_mesh.paging import newest_page_of
+from eil_mesh.store import Store
 
-log = structlog.get_logger("eil.events")
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS followed (service TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
-"""
+SCHEMA = (
+    follower.SCHEMA
+    + dead_letters.SCHEMA
+    + 'CREATE TABLE IF NOT EXISTS relayed (journal TEXT PRIMARY KEY, "offset" INTEGER NOT NULL) STRICT;\n'
+)
+"""Tables beside every journal: how far others were followed, what was put aside, how far a relay to Kafka has come."""
 LARGEST_OFFSET = 2**63 - 1
-PAGE = 500
-"""Entries read from the journal, and handled by a follower, at once."""
 GATHER_S = 0.05
 """A subscriber's journal is read so often at most: the first entry after a pause leaves at once, a stream of them goes together, and its
 follower commits them together."""
 
 
 class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
-    """Serves a store's journal."""
+    """Serves a store's journal, and speaks for its followers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._followers: dict[str, Follower] = {}
+
+    def speak_for(self, follower: Follower) -> None:
+        """Answer for a follower of this store, too."""
+        self._followers[follower.service] = follower
 
     async def Subscribe(  # noqa: N802 - the contract's name
         self, request: event_log_pb2.SubscribeRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[event_log_pb2.SubscribeResponse]:
         """Send entries from the offset on, then follow. A user sees one tenant; a service without a tenant sees all."""
-        if request.from_offset > LARGEST_OFFSET:
-            raise InvalidArgument(
-                f"from_offset {request.from_offset} is beyond the end of any journal; 0 is what comes from now on",
-                violations={"from_offset": f"must be at most {LARGEST_OFFSET}"},
-            )
-        call = current_call()
-        tenant = call.principal.tenant if call else ""
+        _check_offset(request.from_offset)
         async with aclosing(
-            tail(self._store, request.from_offset, tenant=tenant, topics=list(request.topics), gather_s=GATHER_S)
+            tail(self._store, request.from_offset, tenant=_tenant(), topics=list(request.topics), gather_s=GATHER_S)
         ) as journal:
             async for entry in journal:
                 yield event_log_pb2.SubscribeResponse(event=_event(entry))
                 metrics.EVENTS_SENT.inc()
+
+    async def GetBacklog(  # noqa: N802
+        self, request: event_log_pb2.GetBacklogRequest, context: grpc.aio.ServicerContext
+    ) -> event_log_pb2.GetBacklogResponse:
+        """Count what lies at and after an offset."""
+        _check_offset(request.from_offset)
+        tenant, topics = _tenant(), list(request.topics)
+        head, (count, oldest_us) = await self._store.read(
+            lambda conn: (newest(conn), backlog(conn, request.from_offset, tenant=tenant, topics=topics))
+        )
+        oldest = None if oldest_us is None else from_us(oldest_us)
+        return event_log_pb2.GetBacklogResponse(head=head, entries=count, oldest=oldest)
+
+    async def ListFollowed(  # noqa: N802
+        self, request: event_log_pb2.ListFollowedRequest, context: grpc.aio.ServicerContext
+    ) -> event_log_pb2.ListFollowedResponse:
+        """Ask each follower how far it has come."""
+        tenant = _tenant()
+        followed = [await self._followers[name].standing(tenant) for name in sorted(self._followers)]
+        return event_log_pb2.ListFollowedResponse(followed=followed)
+
+    async def ListDeadLetters(  # noqa: N802
+        self, request: event_log_pb2.ListDeadLettersRequest, context: grpc.aio.ServicerContext
+    ) -> event_log_pb2.ListDeadLettersResponse:
+        """A page of what was put aside, newest first."""
+        tenant = _tenant()
+        size, before = newest_page_of(request)
+        letters = await self._store.read(lambda conn: dead_letters.waiting(conn, tenant, before, size))
+        token = str(letters[-1].id) if len(letters) == size else ""
+        return event_log_pb2.ListDeadLettersResponse(dead_letters=letters, next_page_token=token)
+
+    async def ReplayDeadLetters(  # noqa: N802
+        self, request: event_log_pb2.ReplayDeadLettersRequest, context: grpc.aio.ServicerContext
+    ) -> event_log_pb2.ReplayDeadLettersResponse:
+        """Handle letters anew, the oldest first: events of one key keep their order."""
+        tenant, ids = _tenant(), sorted({number for number in request.ids if number <= LARGEST_OFFSET})
+        known = await self._store.read(lambda conn: dead_letters.find(conn, tenant, ids))
+        answer = event_log_pb2.ReplayDeadLettersResponse()
+        for number in sorted(set(request.ids)):
+            if problem := await self._replay(known.get(number)):
+                answer.failed.add(id=number, reason=problem)
+            else:
+                answer.replayed.append(number)
+        return answer
+
+    async def _replay(self, found: dead_letters.Waiting | None) -> str:
+        """Why a letter was not handled; "" if it was, now or before."""
+        if found is None:
+            return "there is no such dead letter"
+        if found.replayed:
+            return ""
+        if (follower := self._followers.get(found.letter.service)) is None:
+            return f"{found.letter.service} is not followed any more"
+        return await follower.replay(found.id, found.letter)
+
+
+def _tenant() -> str:
+    """The caller's tenant; "" for a service in its own name, which sees all."""
+    call = current_call()
+    return call.principal.tenant if call else ""
+
+
+def _check_offset(offset: int) -> None:
+    if offset > LARGEST_OFFSET:
+        raise InvalidArgument(
+            f"from_offset {offset} is beyond the end of any journal; 0 is what comes from now on",
+            violations={"from_offset": f"must be at most {LARGEST_OFFSET}"},
+        )
 
 
 async def tail(
@@ -71,7 +135,7 @@ async def tail(
     """
     committed, now_s = store.watch(), asyncio.get_running_loop().time
     try:
-        offset = from_offset or await store.read(_end) + 1
+        offset = from_offset or await store.read(newest) + 1
         while True:
             committed.clear()
             if store.released:
@@ -79,7 +143,7 @@ async def tail(
             read_s = now_s()
             end, page = await store.read(
                 lambda conn, offset=offset: (
-                    _end(conn),
+                    newest(conn),
                     entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE),
                 )
             )
@@ -96,10 +160,6 @@ async def tail(
     raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)
 
 
-def _end(conn: Connection) -> int:
-    return conn.execute('SELECT coalesce(max("offset"), 0) FROM journal').fetchone()[0]
-
-
 def _event(entry: Entry) -> event_log_pb2.Event:
     return event_log_pb2.Event(
         offset=entry.offset,
@@ -109,97 +169,4 @@ def _event(entry: Entry) -> event_log_pb2.Event:
         key=entry.key,
         payload=entry.payload or b"",
         hash=entry.hash,
-    )
-
-
-async def follow(
-    peers: Peers,
-    store: Store,
-    me: str,
-    service: str,
-    topics: Sequence[str],
-    handle: Callable[[Tx, event_log_pb2.Event], None],
-) -> None:
-    """Follow another service's journal for ever, from where this store left it, reconnecting with back-off.
-
-    Args:
-        peers: channels.
-        store: where offsets stand; its schema must contain `event_log.SCHEMA`.
-        me: name of the following service.
-        service: name of the followed service.
-        topics: topics wanted.
-        handle: applied to each event inside a transaction; it must not raise for events that it does not understand.
-    """
-    stub = peers.stub(event_log_pb2_grpc.EventLogServiceStub, service)
-    pause_s = 0.2
-    while True:
-        offset = await store.read(lambda conn: _followed(conn, service))
-        received: asyncio.Queue[event_log_pb2.Event] = asyncio.Queue(PAGE)
-        request = event_log_pb2.SubscribeRequest(from_offset=offset + 1, topics=topics)
-        with acting_for(me, ""):
-            reader = asyncio.create_task(_receive(stub, request, received))
-        try:
-            while not (reader.done() and received.empty()):
-                if page := await _page(received, reader):
-                    await store.write(lambda tx, page=page: _apply(tx, service, page, handle))
-                    metrics.EVENTS_FOLLOWED.labels(service).inc(len(page))
-                    pause_s = 0.2
-            await reader
-        except grpc.aio.AioRpcError as error:
-            log.info("subscription ended", service=service, code=error.code().name)
-        finally:
-            await _ended(reader)
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 2, 5.0)
-
-
-async def _receive(
-    stub: event_log_pb2_grpc.EventLogServiceAsyncStub,
-    request: event_log_pb2.SubscribeRequest,
-    received: asyncio.Queue[event_log_pb2.Event],
-) -> None:
-    async for response in stub.Subscribe(request):
-        await received.put(response.event)
-
-
-async def _page(received: asyncio.Queue[event_log_pb2.Event], reader: asyncio.Task[None]) -> list[event_log_pb2.Event]:
-    """Everything that has arrived, waiting for the first; empty if the subscription ended."""
-    first = asyncio.create_task(received.get())
-    await asyncio.wait([first, reader], return_when=asyncio.FIRST_COMPLETED)
-    if not first.done():
-        await _ended(first)
-        return []
-    page = [first.result()]
-    while len(page) < PAGE and not received.empty():
-        page.append(received.get_nowait())
-    return page
-
-
-async def _ended(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end, however it ends.
-
-    To await the task itself and to suppress its CancelledError would suppress that of the waiting one, too, which would then never end.
-    """
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()  # seen, so that nobody warns of it
-
-
-def _followed(conn: Connection, service: str) -> int:
-    row = conn.execute('SELECT "offset" FROM followed WHERE service = ?', (service,)).fetchone()
-    return row[0] if row else 0
-
-
-def _apply(
-    tx: Tx, service: str, page: Sequence[event_log_pb2.Event], handle: Callable[[Tx, event_log_pb2.Event], None]
-) -> None:
-    known = _followed(tx.conn, service)
-    for event in page:
-        if event.offset > known:
-            handle(tx, event)
-            known = event.offset
-    tx.conn.execute(
-        'INSERT INTO followed VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET "offset" = excluded."offset"',
-        (service, known),
     )

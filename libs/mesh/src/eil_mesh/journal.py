@@ -41,6 +41,8 @@ CREATE TABLE IF NOT EXISTS retired (topic TEXT PRIMARY KEY, up_to INTEGER NOT NU
 """
 
 GENESIS = bytes(32)
+COUNTED = 1_000_000
+"""Entries counted at most, where somebody asks how many wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +104,37 @@ def entries(
     conn: Connection, from_offset: int, *, tenant: str = "", topics: Sequence[str] = (), limit: int = 500
 ) -> list[Entry]:
     """Entries from an offset on, oldest first, of one tenant and some topics where these are given."""
-    where, values = '"offset" >= ?', [from_offset]
-    parameters: list[object] = list(values)
+    where, parameters = _where(from_offset, tenant, topics)
+    rows = conn.execute(f'SELECT * FROM journal WHERE {where} ORDER BY "offset" LIMIT ?', (*parameters, limit))
+    return [Entry(*row) for row in rows]
+
+
+def newest(conn: Connection) -> int:
+    """Offset of the newest entry; 0 while there is none."""
+    return conn.execute('SELECT coalesce(max("offset"), 0) FROM journal').fetchone()[0]
+
+
+def backlog(
+    conn: Connection, from_offset: int, *, tenant: str = "", topics: Sequence[str] = ()
+) -> tuple[int, int | None]:
+    """How many entries lie from an offset on, `COUNTED` at most, and when the oldest of them was written [µs]."""
+    where, parameters = _where(from_offset, tenant, topics)
+    row = conn.execute(
+        f'SELECT count(*), min(time_us) FROM (SELECT time_us FROM journal WHERE {where} ORDER BY "offset" LIMIT ?) AS found',
+        (*parameters, COUNTED),
+    ).fetchone()
+    return row[0], row[1]
+
+
+def _where(from_offset: int, tenant: str, topics: Sequence[str]) -> tuple[str, list[object]]:
+    where, parameters = '"offset" >= ?', list[object]([from_offset])
     if tenant:
         where += " AND tenant = ?"
         parameters.append(tenant)
     if topics:
         where += f" AND topic IN ({','.join('?' * len(topics))})"
         parameters.extend(topics)
-    rows = conn.execute(f'SELECT * FROM journal WHERE {where} ORDER BY "offset" LIMIT ?', (*parameters, limit))
-    return [Entry(*row) for row in rows]
+    return where, parameters
 
 
 def verify(conn: Connection) -> Iterator[str]:

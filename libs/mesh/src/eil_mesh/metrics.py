@@ -49,6 +49,11 @@ LEDGER_ENTRIES = Counter("eil_ledger_entries_total", "Ledger entries written, by
 INFERENCE_STEPS = Counter("eil_inference_steps_total", "Inference steps metered.", ["service"])
 EVENTS_SENT = Counter("eil_events_sent_total", "Journal entries sent to subscribers.")
 EVENTS_FOLLOWED = Counter("eil_events_followed_total", "Events taken from another service's journal.", ["service"])
+EVENTS_LAG = Gauge("eil_events_lag", "Entries of what a service follows that it has not handled yet.", ["service"])
+EVENTS_LAG_SECONDS = Gauge("eil_events_lag_seconds", "Age of the oldest of them that is known.", ["service"])
+DEAD_LETTERS = Counter("eil_dead_letters_total", "Events put aside because they could not be handled.", ["service"])
+RELAYED = Counter("eil_relayed_total", "Journal entries that Kafka has acknowledged.")
+RELAY_BACKLOG = Gauge("eil_relay_backlog", "Journal entries that Kafka has not acknowledged yet.")
 JOURNAL_OFFSET = Gauge("eil_journal_offset", "Offset of the newest journal entry.")
 ANCHORED_OFFSET = Gauge("eil_journal_anchored_offset", "Offset of the newest entry under a signed head.")
 

@@ -5,7 +5,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -23,6 +23,8 @@ from eil_mesh.client import KEEPALIVE_MS, Peers
 from eil_mesh.clock import Clock, SystemClock
 from eil_mesh.erasure import erase_payloads
 from eil_mesh.errors import Unavailable
+from eil_mesh.feed import Feed, JournalFeed
+from eil_mesh.follower import Follower, Handle
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.layers import Guard, Layers
 from eil_mesh.settings import MeshSettings, load_settings
@@ -60,6 +62,7 @@ class Mesh(Generic[S]):
             maximum_concurrent_rpcs=4096,
         )
         self._stores: list[Store] = []
+        self._logs: dict[Store, event_log.EventLog] = {}
         self._interfaces = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,7 +75,7 @@ class Mesh(Generic[S]):
         self._interfaces.append(interface)
 
     def store(self, schema: str, *, sqlite: str = "", durable: bool = True) -> Store:
-        """Open the service's state where the settings say, serve its journal and anchor its heads.
+        """Open the service's state where the settings say, serve its journal, anchor its heads, and relay it where Kafka is set.
 
         Args:
             schema: statements that make the service's tables, as SQLite takes them and `dialect` knows them.
@@ -92,16 +95,42 @@ class Mesh(Generic[S]):
         else:
             path = settings.state / f"{settings.service}.db"
             store = Store(path, schema + sqlite, self.clock, durable=durable)
-        self.add(
-            "eil.events.v1.EventLogService",
-            event_log_pb2_grpc.add_EventLogServiceServicer_to_server,
-            event_log.EventLog(store),
-        )
+        served = self._logs[store] = event_log.EventLog(store)
+        self.add("eil.events.v1.EventLogService", event_log_pb2_grpc.add_EventLogServiceServicer_to_server, served)
         self._stores.append(store)
+        if settings.kafka:
+            from eil_mesh.broker import Broker  # Kafka's client is loaded where it is used
+            from eil_mesh.relay import Relay
+
+            relay = Relay(store, settings.service, Broker(settings), settings.relay_backlog)
+            store.admit = relay.admit
+            self.background(relay.run)
         key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
         self.background(lambda: anchor(store, self.peers, self.clock, settings.service, key, settings.anchor_s))
         self.background(lambda: erase_payloads(store))
         return store
+
+    def follow(self, store: Store, service: str, topics: Sequence[str], handle: Handle) -> None:
+        """Handle every event of another service's topics, once, in a transaction of `store`: over Kafka where it is set, else from the
+        service's journal.
+
+        Over Kafka events of one topic and key come in their order; others may come in another order than they were written in.
+        """
+        feed: Feed
+        if self.settings.kafka:
+            from eil_mesh.broker import Broker
+            from eil_mesh.kafka_feed import KafkaFeed, journal_records
+
+            feed = KafkaFeed(Broker(self.settings), topics, journal_records(service))
+        else:
+            feed = JournalFeed(self.peers, self.settings.service, service, topics)
+        self.run_follower(store, Follower(store, service, feed, handle))
+
+    def run_follower(self, store: Store, follower: Follower) -> None:
+        """Run a follower whose feed is its own from start to drain; the store's event log speaks for it."""
+        self._logs[store].speak_for(follower)
+        self.background(follower.run)
+        self.background(lambda: follower.watch(self.clock))
 
     def background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` from start to drain, or until it is done; if it fails the process ends, to be started anew.

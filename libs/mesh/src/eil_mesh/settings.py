@@ -50,10 +50,36 @@ class MeshSettings(BaseModel):
     """Longest time a unary call may take, if the caller set no shorter deadline."""
     anchor_s: float = Field(default=10.0, gt=0)
     """Seconds between signed journal heads."""
+    kafka: str = ""
+    """Kafka servers, host:port,…, that events go through; empty: services subscribe to each other's journals (embedded profile)."""
+    kafka_prefix: str = Field(default="", pattern=r"[A-Za-z0-9._-]{0,100}")
+    """Before the name of every topic and transactional id, where meshes share a cluster."""
+    kafka_partitions: int = Field(default=12, ge=1, le=10_000)
+    """Partitions of topics that are made; those of topics that exist are left as they are."""
+    kafka_replication: int = Field(default=-1, ge=-1, le=100)
+    """Replicas of topics that are made; -1 is the cluster's own default."""
+    kafka_ca: Path | None = None
+    """Certificates that the servers' are checked against; set, connections are TLS."""
+    kafka_cert: Path | None = None
+    """Certificate of this client, with `kafka_key`."""
+    kafka_key: Path | None = None
+    """Its key."""
+    kafka_user: str = ""
+    """User name for SASL; empty uses none."""
+    kafka_password_file: Path | None = None
+    """File that holds the user's password and nothing else."""
+    kafka_sasl: str = Field(default="SCRAM-SHA-512", pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$")
+    """SASL mechanism."""
+    relay_backlog: int = Field(default=1_000_000, ge=1)
+    """Journal entries that Kafka may be behind before writes for users are refused."""
 
     def model_post_init(self, _context: object) -> None:
         if self.service not in SERVICES:
             raise ValueError(f"{self.service!r} is not in the service table")
+        if bool(self.kafka_user) != bool(self.kafka_password_file):
+            raise ValueError("kafka_user and kafka_password_file go together: set both, or none")
+        if bool(self.kafka_cert) != bool(self.kafka_key):
+            raise ValueError("kafka_cert and kafka_key go together: set both, or none")
 
     def address(self) -> str:
         """Address that this service listens on."""

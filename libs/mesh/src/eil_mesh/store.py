@@ -70,6 +70,9 @@ class Store:
         sqlite3.Error: the file is no such database.
     """
 
+    admit: Callable[[], None] = staticmethod(lambda: None)
+    """Asked before each write, in the caller's context: what it raises refuses the write."""
+
     def __init__(self, path: Path, schema: str, clock: Clock, *, durable: bool = True) -> None:
         self.path, self._clock, self._durable = path, clock, durable
         self._schema = schema
@@ -91,12 +94,13 @@ class Store:
         """Run `work` in a transaction and return its result once it is durable.
 
         Raises:
-            ResourceExhausted: too many writes wait.
+            ResourceExhausted: too many writes wait, or `admit` refuses.
             Unavailable: the store is closed.
             Exception: whatever `work` raised; its changes are undone.
         """
         if self._closed:
             raise Unavailable("the service is stopping; try again", retry_after_s=1.0)
+        self.admit()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         try:

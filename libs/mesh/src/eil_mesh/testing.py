@@ -10,10 +10,11 @@ import itertools
 import json
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jwt
 import psycopg
@@ -144,6 +145,26 @@ def look(tmp_path: Path, service: str) -> Iterator[Connection]:
         conn.row_factory = sqlite3.Row
         conn.execute("BEGIN")
         yield conn
+
+
+def kafka_servers() -> str:
+    """Where the tests find a Kafka broker: EIL_TEST_KAFKA; empty if there is none, and what needs one is left out."""
+    return os.environ.get("EIL_TEST_KAFKA", "")
+
+
+@contextlib.contextmanager
+def kafka_prefix(servers: str) -> Iterator[str]:
+    """A prefix of topics that do not exist yet, and will not any more at the end."""
+    from kafka import KafkaAdminClient  # loaded where it is used
+
+    prefix = f"test-{os.getpid()}-{time.time_ns()}."
+    admin: Any = KafkaAdminClient(bootstrap_servers=servers)
+    try:
+        yield prefix
+        if made := [topic for topic in admin.list_topics() if topic.startswith(prefix)]:
+            admin.delete_topics(made)
+    finally:
+        admin.close()
 
 
 def token(

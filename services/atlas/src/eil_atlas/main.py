@@ -3,7 +3,6 @@
 import asyncio
 
 from eil.atlas.v1 import atlas_pb2_grpc
-from eil_mesh.event_log import follow
 from eil_mesh.server import Mesh, serve
 
 from eil_atlas import heads, objects, tables
@@ -22,7 +21,7 @@ async def build(mesh: Mesh[AtlasSettings]) -> None:
     learner = Learner(settings.lateness_s)
     service = AtlasService(store, contents, settings.domain)
     mesh.add("eil.atlas.v1.AtlasService", atlas_pb2_grpc.add_AtlasServiceServicer_to_server, service)
-    mesh.background(lambda: follow(mesh.peers, store, settings.service, "regime", TOPICS, learner.handle))
+    mesh.follow(store, "regime", TOPICS, learner.handle)
     mesh.background(lambda: forget_states(store, mesh.clock, settings.keep_states_days * 86400))
 
 

@@ -4,7 +4,6 @@ from eil.decision.v1 import decision_pb2_grpc
 from eil.nvp.v1 import nvp_pb2_grpc
 from eil.regime.v1 import regime_pb2_grpc
 from eil_mesh import erasure
-from eil_mesh.event_log import follow
 from eil_mesh.server import Mesh, serve
 from externalscaler import externalscaler_pb2_grpc
 
@@ -40,9 +39,7 @@ def serve_decisions(mesh: Mesh[DecisionSettings], drafts: Drafts) -> None:
     secret = read_secret(settings.webhook_secret_file) if settings.webhook_url else b""
     store = mesh.store(SCHEMA)
     limits = Limits(settings.lease_s, settings.moved_per_hour, settings.follow_s, settings.missed_orders)
-    mesh.background(
-        lambda: follow(mesh.peers, store, settings.service, "regime", [erasure.TOPIC], erasure.erasing(*OF_A_SOURCE))
-    )
+    mesh.follow(store, "regime", [erasure.TOPIC], erasure.erasing(*OF_A_SOURCE))
     service = DecisionService(store, drafts, Emitter(limits), mesh.clock)
     mesh.add("eil.decision.v1.DecisionService", decision_pb2_grpc.add_DecisionServiceServicer_to_server, service)
     mesh.add(

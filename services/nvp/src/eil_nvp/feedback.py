@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import math
 
-import structlog
 from eil.events.v1 import event_log_pb2
 from eil.proof.v1 import proof_pb2
 from eil_mesh.store import Connection, Tx
-from google.protobuf.message import DecodeError
 
-log = structlog.get_logger("eil.nvp")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
   tenant TEXT NOT NULL,
@@ -31,14 +28,12 @@ RATE, LEVEL, WIDEST = 0.1, 0.9, 3.0
 
 
 def handle(tx: Tx, event: event_log_pb2.Event) -> None:
-    """Learn from one event; what cannot be read is logged and passed over."""
-    if not event.payload:  # erased since
-        return
-    try:
-        verdict = proof_pb2.Verdict.FromString(event.payload)
-    except DecodeError:
-        log.error("event not understood", offset=event.offset, topic=event.topic)
-        return
+    """Learn from one event.
+
+    Raises:
+        DecodeError: it cannot be read.
+    """
+    verdict = proof_pb2.Verdict.FromString(event.payload)
     response = verdict.response
     if not verdict.source or response.evidence != "measured" or "energy_conservation" in response.checks.untested:
         return

@@ -4,7 +4,6 @@ from eil.atlas.v1 import atlas_pb2_grpc
 from eil.economy.v1 import economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2_grpc
 from eil_mesh import erasure
-from eil_mesh.event_log import follow
 from eil_mesh.metering import CeuMeter
 from eil_mesh.server import Mesh, serve
 
@@ -22,10 +21,8 @@ async def build(mesh: Mesh[NvpSettings]) -> None:
     economy = mesh.peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
     service = NvpService(atlas, economy, meter, store, models.Models(store, settings.device))
     mesh.add("eil.nvp.v1.NvpService", nvp_pb2_grpc.add_NvpServiceServicer_to_server, service)
-    mesh.background(lambda: follow(mesh.peers, store, settings.service, "proof", feedback.TOPICS, feedback.handle))
-    mesh.background(
-        lambda: follow(mesh.peers, store, settings.service, "regime", [erasure.TOPIC], erasure.erasing("feedback"))
-    )
+    mesh.follow(store, "proof", feedback.TOPICS, feedback.handle)
+    mesh.follow(store, "regime", [erasure.TOPIC], erasure.erasing("feedback"))
 
 
 def main() -> None:

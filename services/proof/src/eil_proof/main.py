@@ -6,7 +6,6 @@ from eil.proof.v1 import proof_pb2_grpc
 from eil.regime.v1 import regime_pb2_grpc
 from eil_mesh import erasure
 from eil_mesh.anchor import signing_key
-from eil_mesh.event_log import follow
 from eil_mesh.server import Mesh, serve
 
 from eil_proof.bonus import Bonus
@@ -39,8 +38,8 @@ async def build(mesh: Mesh[ProofSettings]) -> None:
     key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
     service = ProofService(store, judge, verifier, key)
     mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, service)
-    mesh.background(lambda: follow(peers, store, "proof", "decision", [ACTIONS_TOPIC], note_prediction))
-    mesh.background(lambda: follow(peers, store, "proof", "regime", [erasure.TOPIC], erase_source))
+    mesh.follow(store, "decision", [ACTIONS_TOPIC], note_prediction)
+    mesh.follow(store, "regime", [erasure.TOPIC], erase_source)
     mesh.background(settlement.run)
     mesh.background(verifier.run)
     mesh.background(lambda: bonus.run(settings.verify_every_s))

@@ -8,6 +8,7 @@ import numpy as np
 from eil.regime.v1 import regime_pb2
 from eil_mesh import metrics
 from eil_mesh.clock import MICROSECONDS, from_us
+from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Tx
 
 from eil_regime import deletion, physics, samples, segments, sources
@@ -126,6 +127,17 @@ class Ingest:
         tx.journal.append(tx.now_us, source.tenant, TELEMETRY_TOPIC, source.name, record)
         return outcome
 
+    def answer(
+        self, tx: Tx, tenant: str, request: regime_pb2.IngestRequest, rows: Batch, sender: str
+    ) -> regime_pb2.IngestResponse:
+        """Take a request, once for its request id. `rows` are what `batch.of_request` made of it."""
+        if known := replayed(tx.conn, tenant, request, regime_pb2.IngestResponse):
+            return known
+        kind = request.power_kind or "instant"
+        response = _ingested(self.take(tx, tenant, request.source, rows, kind, sender, request))
+        remember(tx, tenant, request, response)
+        return response
+
     def _recall(self, tx: Tx, source: Source) -> _Live:
         """What is known of the source, taken out of memory: it is remembered anew once all went well."""
         live = self._live.pop(source.id, None)
@@ -185,6 +197,22 @@ class Ingest:
             state.entropy_method = measured.entropy_method
             state.power_method = measured.power_method
             state.power = measured.newest_power_w
+
+
+def _ingested(outcome: Outcome) -> regime_pb2.IngestResponse:
+    return regime_pb2.IngestResponse(
+        accepted=outcome.accepted,
+        duplicates=outcome.duplicates,
+        conflicting=sum(outcome.conflicts.values()),
+        rejected=[
+            regime_pb2.RejectedRow(row=refusal.row, reason=refusal.reason, message=refusal.message)
+            for refusal in outcome.refusals
+        ],
+        rejected_count=outcome.refused,
+        energy_state=outcome.state,
+        regime_prediction=outcome.prediction,
+        shifts=outcome.shifts,
+    )
 
 
 def _predict(verdict: Verdict | None, evidence: PhysicsEvidence | None, outcome: Outcome) -> None:

@@ -18,8 +18,13 @@ async def build(mesh: Mesh[RegimeSettings]) -> None:
     # Telemetry may lose its last second to a power loss: no fsync for each batch.
     store = mesh.store(sources.SCHEMA + segments.SCHEMA + deletion.SCHEMA, durable=False)
     limits = Limits(settings.window_s, settings.future_s, settings.lateness_s, settings.keep_states_days * 86400)
-    service = RegimeService(store, Ingest(limits), settings.lateness_s)
+    ingest = Ingest(limits)
+    service = RegimeService(store, ingest, settings.lateness_s)
     mesh.add("eil.regime.v1.RegimeService", regime_pb2_grpc.add_RegimeServiceServicer_to_server, service)
+    if tenants := settings.inbox_tenants():
+        from eil_regime.inbox import inbox  # Kafka's client is loaded where it is used
+
+        mesh.run_follower(store, inbox(settings, store, ingest, tenants))
     mesh.background(lambda: identify_nodes(store, settings.fit_every_s))
     keep_s = settings.keep_samples_days * 86400
     mesh.background(lambda: forget_samples(store, mesh.clock, keep_s))

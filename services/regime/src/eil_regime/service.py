@@ -15,7 +15,7 @@ from eil_mesh.store import Connection, Store, Tx
 
 from eil_regime import batch, deletion, samples, sources
 from eil_regime.domain.measurement import DEFAULT_U, MEASURED, measure
-from eil_regime.ingest import Ingest, Outcome
+from eil_regime.ingest import Ingest
 from eil_regime.intervals import measured_intervals
 from eil_regime.refusals import Refusal
 
@@ -64,16 +64,9 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
     ) -> regime_pb2.IngestResponse:
         principal, rows = caller(), batch.of_request(request)
 
-        def take(tx: Tx) -> regime_pb2.IngestResponse:
-            if known := replayed(tx.conn, principal.tenant, request, regime_pb2.IngestResponse):
-                return known
-            kind = request.power_kind or "instant"
-            outcome = self._ingest.take(tx, principal.tenant, request.source, rows, kind, principal.subject, request)
-            response = _ingested(outcome)
-            remember(tx, principal.tenant, request, response)
-            return response
-
-        return await self._store.write(take)
+        return await self._store.write(
+            lambda tx: self._ingest.answer(tx, principal.tenant, request, rows, principal.subject)
+        )
 
     async def GetStatus(
         self, request: regime_pb2.GetStatusRequest, context: grpc.aio.ServicerContext
@@ -231,22 +224,6 @@ def _error(refusal: Refusal) -> InvalidArgument | OutOfRange:
     if refusal.out_of_range:
         return OutOfRange(refusal.message, reason=refusal.reason, violations={"timestamp": refusal.message})
     return InvalidArgument(refusal.message, reason=refusal.reason, violations=refusal.violations)
-
-
-def _ingested(outcome: Outcome) -> regime_pb2.IngestResponse:
-    return regime_pb2.IngestResponse(
-        accepted=outcome.accepted,
-        duplicates=outcome.duplicates,
-        conflicting=sum(outcome.conflicts.values()),
-        rejected=[
-            regime_pb2.RejectedRow(row=refusal.row, reason=refusal.reason, message=refusal.message)
-            for refusal in outcome.refusals
-        ],
-        rejected_count=outcome.refused,
-        energy_state=outcome.state,
-        regime_prediction=outcome.prediction,
-        shifts=outcome.shifts,
-    )
 
 
 def _status(source: sources.Source) -> regime_pb2.SourceStatus:

@@ -22,3 +22,14 @@ class RegimeSettings(MeshSettings):
     """Age beyond which a timestamp is refused: its state would not be kept [days]."""
     fit_every_s: float = 30.0
     """Seconds between attempts to identify the thermal nodes of sources."""
+    sense_inbox: str = ""
+    """Tenants, separated by commas, whose telemetry is read from Kafka as well, topics `eil.sense.inbox.<tenant>`; empty: of none."""
+
+    def model_post_init(self, context: object) -> None:
+        super().model_post_init(context)
+        if self.sense_inbox and not self.kafka:
+            raise ValueError("sense_inbox reads from Kafka: set kafka, too")
+
+    def inbox_tenants(self) -> list[str]:
+        """`sense_inbox` as a list."""
+        return [tenant for part in self.sense_inbox.split(",") if (tenant := part.strip())]

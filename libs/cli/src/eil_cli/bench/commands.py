@@ -28,6 +28,7 @@ class BenchOptions:
     claims: int
     postgres: str = ""
     operations: int | None = None
+    kafka: str = ""
 
 
 def _loop(options: BenchOptions) -> "Report":
@@ -87,6 +88,12 @@ def _atlas(options: BenchOptions) -> "Report":
     return bench_atlas(options.data)
 
 
+def _events(options: BenchOptions) -> "Report":
+    from eil_cli.bench.events import bench_events
+
+    return bench_events(options.kafka, quick=options.quick)
+
+
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -108,7 +115,7 @@ Quick = Annotated[
     typer.Option(
         "--quick",
         help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh. "
-        "economy: fewer operations and swaps, a shorter measurement.",
+        "economy: fewer operations and swaps, a shorter measurement. events: smaller loads.",
     ),
 ]
 Seeds = Annotated[int, typer.Option(min=10, help="proof: simulated meters of each kind.")]
@@ -141,6 +148,15 @@ Operations = Annotated[
     int | None,
     typer.Option(min=1, help="economy: operations of the simulated ledger.", show_default="1000000; quick: 20000"),
 ]
+Kafka = Annotated[
+    str,
+    typer.Option(
+        "--kafka",
+        metavar="HOST:PORT",
+        help="events: broker to measure with; topics are made there and deleted again.",
+        show_default="the subscription alone",
+    ),
+]
 BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "loop": _loop,
     "regime": _regime,
@@ -150,6 +166,7 @@ BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "decision": _decision,
     "economy": _economy,
     "atlas": _atlas,
+    "events": _events,
 }
 """Every benchmark by name."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help=f"Which one: {', '.join(BENCHES)}.")]
@@ -174,13 +191,14 @@ def bench(
     claims: Claims = 10_000,
     postgres: Postgres = "",
     operations: Operations = None,
+    kafka: Kafka = "",
 ) -> None:
     """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed.
 
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
     nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. proof: claims true and false, savings
     that are known, altered records. economy: the ledger on either database, simulated, and the market's pools.
-    atlas: telemetry segments, bytes a sample and speed.
+    atlas: telemetry segments, bytes a sample and speed. events: telemetry by Kafka, the relay, how long events are under way.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer
@@ -191,7 +209,7 @@ def bench(
         folder = state.absolute() if state else None
         report = BENCHES[name](
             BenchOptions(
-                data, folder, first_proof_s, plots, quick, sources, seconds, seeds, claims, postgres, operations
+                data, folder, first_proof_s, plots, quick, sources, seconds, seeds, claims, postgres, operations, kafka
             )
         )
         if json_file:

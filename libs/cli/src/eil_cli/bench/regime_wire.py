@@ -97,7 +97,7 @@ async def samples_per_s(channel: grpc.aio.Channel, token: str, prefix: str, load
         Failure: a batch was refused, wholly or in part.
     """
     stub: regime_pb2_grpc.RegimeServiceAsyncStub = regime_pb2_grpc.RegimeServiceStub(channel)
-    sequences = [*_sequences(prefix, load)]
+    batches_of = [*sequences(prefix, load)]
 
     async def send(request: regime_pb2.IngestRequest) -> None:
         try:
@@ -111,7 +111,7 @@ async def samples_per_s(channel: grpc.aio.Channel, token: str, prefix: str, load
             )
 
     async def send_in_turn(begin: int, batches: slice) -> None:
-        mine = sequences[begin::IN_FLIGHT]
+        mine = batches_of[begin::IN_FLIGHT]
         for turn in zip(*(sequence[batches] for sequence in mine), strict=True):
             for request in turn:
                 await send(request)
@@ -125,7 +125,7 @@ async def samples_per_s(channel: grpc.aio.Channel, token: str, prefix: str, load
     return load.samples / (time.perf_counter() - began_s)
 
 
-def _sequences(prefix: str, load: Load) -> Iterator[list[regime_pb2.IngestRequest]]:
+def sequences(prefix: str, load: Load) -> Iterator[list[regime_pb2.IngestRequest]]:
     """For each source its batches in order, the first a short one that warms up."""
     rng = np.random.default_rng(SEED)
     rows = WARM_UP_ROWS + load.batches * load.rows

@@ -40,6 +40,26 @@ class EventLogServiceStub:
                 request_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.SubscribeRequest.SerializeToString,
                 response_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.SubscribeResponse.FromString,
                 _registered_method=True)
+        self.GetBacklog = channel.unary_unary(
+                '/eil.events.v1.EventLogService/GetBacklog',
+                request_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.GetBacklogRequest.SerializeToString,
+                response_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.GetBacklogResponse.FromString,
+                _registered_method=True)
+        self.ListFollowed = channel.unary_unary(
+                '/eil.events.v1.EventLogService/ListFollowed',
+                request_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListFollowedRequest.SerializeToString,
+                response_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListFollowedResponse.FromString,
+                _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/eil.events.v1.EventLogService/ListDeadLetters',
+                request_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeadLetters = channel.unary_unary(
+                '/eil.events.v1.EventLogService/ReplayDeadLetters',
+                request_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.ReplayDeadLettersRequest.SerializeToString,
+                response_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.ReplayDeadLettersResponse.FromString,
+                _registered_method=True)
 
 
 class EventLogServiceServicer:
@@ -54,6 +74,35 @@ class EventLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBacklog(self, request, context):
+        """How many entries lie at and after an offset. A user counts the own tenant's entries alone; a service counts all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFollowed(self, request, context):
+        """What this service follows, and how far behind it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Events that this service could not handle and put aside, newest first, without those replayed since.
+        A user sees the own tenant's; a service without a tenant sees all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeadLetters(self, request, context):
+        """Handles events that were put aside anew, each in its own transaction. One that was replayed before is not handled again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventLogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +110,26 @@ def add_EventLogServiceServicer_to_server(servicer, server):
                     servicer.Subscribe,
                     request_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.SubscribeRequest.FromString,
                     response_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.SubscribeResponse.SerializeToString,
+            ),
+            'GetBacklog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBacklog,
+                    request_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.GetBacklogRequest.FromString,
+                    response_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.GetBacklogResponse.SerializeToString,
+            ),
+            'ListFollowed': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFollowed,
+                    request_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListFollowedRequest.FromString,
+                    response_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListFollowedResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'ReplayDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeadLetters,
+                    request_deserializer=eil_dot_events_dot_v1_dot_event__log__pb2.ReplayDeadLettersRequest.FromString,
+                    response_serializer=eil_dot_events_dot_v1_dot_event__log__pb2.ReplayDeadLettersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +160,114 @@ class EventLogService:
             '/eil.events.v1.EventLogService/Subscribe',
             eil_dot_events_dot_v1_dot_event__log__pb2.SubscribeRequest.SerializeToString,
             eil_dot_events_dot_v1_dot_event__log__pb2.SubscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBacklog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.events.v1.EventLogService/GetBacklog',
+            eil_dot_events_dot_v1_dot_event__log__pb2.GetBacklogRequest.SerializeToString,
+            eil_dot_events_dot_v1_dot_event__log__pb2.GetBacklogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFollowed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.events.v1.EventLogService/ListFollowed',
+            eil_dot_events_dot_v1_dot_event__log__pb2.ListFollowedRequest.SerializeToString,
+            eil_dot_events_dot_v1_dot_event__log__pb2.ListFollowedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.events.v1.EventLogService/ListDeadLetters',
+            eil_dot_events_dot_v1_dot_event__log__pb2.ListDeadLettersRequest.SerializeToString,
+            eil_dot_events_dot_v1_dot_event__log__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.events.v1.EventLogService/ReplayDeadLetters',
+            eil_dot_events_dot_v1_dot_event__log__pb2.ReplayDeadLettersRequest.SerializeToString,
+            eil_dot_events_dot_v1_dot_event__log__pb2.ReplayDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,16 @@ class EventLogServiceStub:
     """Sends the entries from an offset on, then follows. A user sees the own tenant's entries alone; a service sees all.
     Ends with UNAVAILABLE when the service drains: subscribe again from the last offset received plus one.
     """
+    GetBacklog: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.GetBacklogRequest, _event_log_pb2.GetBacklogResponse]
+    """How many entries lie at and after an offset. A user counts the own tenant's entries alone; a service counts all."""
+    ListFollowed: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.ListFollowedRequest, _event_log_pb2.ListFollowedResponse]
+    """What this service follows, and how far behind it is."""
+    ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.ListDeadLettersRequest, _event_log_pb2.ListDeadLettersResponse]
+    """Events that this service could not handle and put aside, newest first, without those replayed since.
+    A user sees the own tenant's; a service without a tenant sees all.
+    """
+    ReplayDeadLetters: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.ReplayDeadLettersRequest, _event_log_pb2.ReplayDeadLettersResponse]
+    """Handles events that were put aside anew, each in its own transaction. One that was replayed before is not handled again."""
 
 @_typing.type_check_only
 class EventLogServiceAsyncStub(EventLogServiceStub):
@@ -47,6 +57,16 @@ class EventLogServiceAsyncStub(EventLogServiceStub):
     """Sends the entries from an offset on, then follows. A user sees the own tenant's entries alone; a service sees all.
     Ends with UNAVAILABLE when the service drains: subscribe again from the last offset received plus one.
     """
+    GetBacklog: _aio.UnaryUnaryMultiCallable[_event_log_pb2.GetBacklogRequest, _event_log_pb2.GetBacklogResponse]  # type: ignore[assignment]
+    """How many entries lie at and after an offset. A user counts the own tenant's entries alone; a service counts all."""
+    ListFollowed: _aio.UnaryUnaryMultiCallable[_event_log_pb2.ListFollowedRequest, _event_log_pb2.ListFollowedResponse]  # type: ignore[assignment]
+    """What this service follows, and how far behind it is."""
+    ListDeadLetters: _aio.UnaryUnaryMultiCallable[_event_log_pb2.ListDeadLettersRequest, _event_log_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
+    """Events that this service could not handle and put aside, newest first, without those replayed since.
+    A user sees the own tenant's; a service without a tenant sees all.
+    """
+    ReplayDeadLetters: _aio.UnaryUnaryMultiCallable[_event_log_pb2.ReplayDeadLettersRequest, _event_log_pb2.ReplayDeadLettersResponse]  # type: ignore[assignment]
+    """Handles events that were put aside anew, each in its own transaction. One that was replayed before is not handled again."""
 
 class EventLogServiceServicer(metaclass=_abc_1.ABCMeta):
     """Every service that owns state serves its journal: outbox and audit chain in one."""
@@ -60,5 +80,39 @@ class EventLogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends the entries from an offset on, then follows. A user sees the own tenant's entries alone; a service sees all.
         Ends with UNAVAILABLE when the service drains: subscribe again from the last offset received plus one.
         """
+
+    @_abc_1.abstractmethod
+    def GetBacklog(
+        self,
+        request: _event_log_pb2.GetBacklogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_log_pb2.GetBacklogResponse, _abc.Awaitable[_event_log_pb2.GetBacklogResponse]]:
+        """How many entries lie at and after an offset. A user counts the own tenant's entries alone; a service counts all."""
+
+    @_abc_1.abstractmethod
+    def ListFollowed(
+        self,
+        request: _event_log_pb2.ListFollowedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_log_pb2.ListFollowedResponse, _abc.Awaitable[_event_log_pb2.ListFollowedResponse]]:
+        """What this service follows, and how far behind it is."""
+
+    @_abc_1.abstractmethod
+    def ListDeadLetters(
+        self,
+        request: _event_log_pb2.ListDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_log_pb2.ListDeadLettersResponse, _abc.Awaitable[_event_log_pb2.ListDeadLettersResponse]]:
+        """Events that this service could not handle and put aside, newest first, without those replayed since.
+        A user sees the own tenant's; a service without a tenant sees all.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayDeadLetters(
+        self,
+        request: _event_log_pb2.ReplayDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_log_pb2.ReplayDeadLettersResponse, _abc.Awaitable[_event_log_pb2.ReplayDeadLettersResponse]]:
+        """Handles events that were put aside anew, each in its own transaction. One that was replayed before is not handled again."""
 
 def add_EventLogServiceServicer_to_server(servicer: EventLogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
