@@ -6,14 +6,17 @@ import subprocess
 import sys
 import textwrap
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 from eil.economy.v1 import economy_pb2
 from eil.events.v1 import event_log_pb2, event_log_pb2_grpc
 from eil_mesh import event_log
+from eil_mesh.client import Peers
 from eil_mesh.clock import ManualClock, SystemClock
+from eil_mesh.feed import JournalFeed
+from eil_mesh.follower import Follower
 from eil_mesh.journal import GENESIS, chain_hash, entries
 from eil_mesh.store import Store
 
@@ -315,7 +318,8 @@ async def test_a_follower_ends_when_it_is_told_to_while_its_subscription_ends(tm
     store = Store(tmp_path / "follower.db", event_log.SCHEMA, SystemClock())
     try:
         for turns in range(40):
-            task = asyncio.create_task(follow(Ending(), store, "proof", "regime", [], lambda tx, event: None))
+            feed = JournalFeed(cast(Peers, Ending()), "proof", "regime", [])
+            task = asyncio.create_task(Follower(store, "regime", feed, lambda tx, event: None).run())
             for _ in range(turns):
                 await asyncio.sleep(0)
             while not task.done():
