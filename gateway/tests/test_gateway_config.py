@@ -106,7 +106,13 @@ def test_only_idempotent_unary_methods_are_retried() -> None:
 
 def test_streams_have_no_deadline_and_calls_have_one() -> None:
     streams = {method.path for method in all_methods() if method.streaming}
-    assert streams == {"/eil.decision.v1.DecisionService/StreamActions", "/eil.nvp.v1.NvpService/WatchPredictions"}
+    assert streams == {
+        "/eil.atlas.v1.ArchiveService/GetObjectStream",
+        "/eil.atlas.v1.ArchiveService/PutObjectStream",
+        "/eil.atlas.v1.ArchiveService/ReadSamples",
+        "/eil.decision.v1.DecisionService/StreamActions",
+        "/eil.nvp.v1.NvpService/WatchPredictions",
+    }
     for method in all_methods():
         if method.access.roles:
             assert routed(method.path)["route"]["timeout"] == ("0s" if method.streaming else "31s")

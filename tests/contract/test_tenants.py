@@ -4,7 +4,6 @@ Tenant alpha owns a world. Tenant beta, as an admin, calls every method with alp
 """
 
 import base64
-import importlib
 import itertools
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
-from eil_mesh.access import access_of, methods
+from eil_mesh.access import access_of, contract, methods
 from eil_mesh.clock import from_us
 from eil_mesh.services import SERVICES
 from eil_nvp.domain.fields import datasets, model
@@ -25,11 +24,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from support.plant import Plant
 
-CONTRACTS = [
-    importlib.import_module(f"eil.{name}.v1.{name}_pb2").DESCRIPTOR
-    for name, service in SERVICES.items()
-    if service.grpc
-]
+CONTRACTS = [file for name, service in SERVICES.items() if service.grpc for file in contract(name)]
 METHODS: dict[str, MethodDescriptor] = dict(
     itertools.chain.from_iterable(methods(service) for file in CONTRACTS for service in file.services_by_name.values())
 )
@@ -79,6 +74,8 @@ class World:
         grant = {"debit_owner": "@treasury", "credit_owner": "alpha-owner", "token": "CEU", "amount_u": 5_000_000}
         door.call("POST", "/v1/economy/transfers", {"id": "alpha-grant", **grant})
         stored = door.call("POST", "/v1/atlas/objects", {"content": "YWxwaGE=", "media_type": "text/plain"})
+        known = {"name": "alpha-plan", "kind": "text", "digest": stored["digest"]}
+        checkpoint = door.call("POST", "/v1/atlas/checkpoints", known)["checkpoint"]
         served = door.call("POST", "/v1/atlas/objects", {"content": _field_model()})
         door.call("PUT", f"/v1/nvp/models/{served['digest']}", {})
         self.names = {
@@ -107,6 +104,7 @@ class World:
             "journal": "regime/0",
             "model": "alpha-model",
             "holder": "alpha-owner",
+            "checkpoint_id": checkpoint["checkpoint_id"],
         }
         self.approvable = to_approve["prediction_id"]
         self.secrets = {
@@ -118,6 +116,7 @@ class World:
             unproven["prediction_id"],
             begun["verification_id"],
             begun["commitment_digest"],
+            checkpoint["checkpoint_id"],
         }
         self.predicted = unproven["predicted_state"]
         roots = Path(mesh.endpoint.ca).read_bytes()
@@ -134,6 +133,8 @@ class World:
             del request.levers[:]
         if path.endswith("/PutTariff"):
             del request.steps[:]
+        if path.endswith("/PutObjectStream"):
+            request.digest = ""
         if path.endswith("/BeginVerification"):
             request.method, request.model = "regression", "mean"
             for field in ("pairs", "block_intervals", "washout_intervals"):
@@ -186,6 +187,9 @@ class World:
         metadata = (("authorization", f"Bearer {self._token(tenant)}"),)
         write = type(request).SerializeToString
         try:
+            if method.client_streaming:
+                call = self.channel.stream_unary(path, write, answer)
+                return grpc.StatusCode.OK, [call(iter([request]), metadata=metadata, timeout=30.0)]
             if method.server_streaming:
                 stream = self.channel.unary_stream(path, write, answer)(request, metadata=metadata, timeout=1.0)
                 return grpc.StatusCode.OK, list(stream)

@@ -1,10 +1,9 @@
 """What the protos say that the door must know: every method of the services in the table, and their descriptors for transcoding."""
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eil_mesh.access import Access, access_of, methods
+from eil_mesh.access import Access, access_of, contract, methods
 from eil_mesh.services import SERVICES
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
@@ -23,23 +22,21 @@ class Method:
     streaming: bool
 
 
-def _files() -> dict[str, FileDescriptor]:
-    """The contract of each service that speaks gRPC, by its name in the table."""
-    return {
-        name: importlib.import_module(f"eil.{name}.v1.{name}_pb2").DESCRIPTOR
-        for name, service in SERVICES.items()
-        if service.grpc
-    }
+def _files() -> Iterator[tuple[str, FileDescriptor]]:
+    """The contract of each service that speaks gRPC: its name in the table, and a file."""
+    for name, service in SERVICES.items():
+        if service.grpc:
+            yield from ((name, file) for file in contract(name))
 
 
 def interfaces() -> list[str]:
     """Full names of the gRPC interfaces."""
-    return [interface.full_name for file in _files().values() for interface in file.services_by_name.values()]
+    return [interface.full_name for _, file in _files() for interface in file.services_by_name.values()]
 
 
 def all_methods() -> Iterator[Method]:
     """Every method of every service. The journals (`EventLogService`) are not among them: the bridge streams events."""
-    for name, file in _files().items():
+    for name, file in _files():
         for interface in file.services_by_name.values():
             for path, method in methods(interface):
                 access = access_of(path)
@@ -58,7 +55,7 @@ def descriptor_set() -> descriptor_pb2.FileDescriptorSet:
                 add(imported)
             files[file.name] = file
 
-    for file in (*_files().values(), error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR):
+    for file in (*(file for _, file in _files()), error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR):
         add(file)
     collected = descriptor_pb2.FileDescriptorSet()
     for file in files.values():

@@ -28,12 +28,16 @@ def test_a_series_that_falls_back_in_time_is_cut_there(data: Path):
     assert recordings[0].times_us[1] - recordings[0].times_us[0] == 60_000_000
 
 
-def test_the_report_has_every_figure_beside_its_baselines(data: Path):
+def test_the_report_has_every_figure_beside_its_baselines(data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     report = bench_atlas(data, fleet_samples=800, repeats=1)
     assert report.measures["values_altered"].value == 0
     timed = {f"{name}_{what}_samples_per_s" for name in ("series", "fleet") for what in ("write", "read")}
     sized = {f"{name}_bytes_per_sample" for name in ("nab", "skab", "series", "fleet")}
-    assert set(report.measures) == {"values_altered"} | timed | sized
+    archive = {f"archive_folder_{what}_samples_per_s" for what in ("record", "cut", "read")}
+    altered_samples = report.measures["archive_folder_altered_samples"]
+    assert altered_samples.value == 0
+    assert set(report.measures) == {"values_altered", "archive_folder_altered_samples"} | timed | sized | archive
     assert set(report.baselines) == {SNAPPY, CSV}
     assert all(set(values) == timed | sized for values in report.baselines.values())
 

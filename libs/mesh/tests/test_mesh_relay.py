@@ -13,7 +13,6 @@ from eil_mesh import metrics
 from eil_mesh.broker import Broker, event_of, partition_of
 from eil_mesh.call import Call, acting_for, serving
 from eil_mesh.errors import ResourceExhausted
-from eil_mesh.event_log import SCHEMA
 from eil_mesh.identity import Principal
 from eil_mesh.journal import entries
 from eil_mesh.settings import load_settings
@@ -275,11 +274,3 @@ def _settings(**environ):
         service: ClassVar[str] = "regime"
 
     return load_settings(RegimeSettings, environ)
-
-
-def test_the_tables_beside_a_journal_are_the_same_in_both_dialects():
-    from eil_mesh.postgres import SCHEMA as POSTGRES
-
-    made = {line.split()[5] for line in SCHEMA.splitlines() if line.startswith("CREATE TABLE")}
-    assert made == {"followed", "followed_streams", "dead_letters", "relayed"}
-    assert all(f"CREATE TABLE IF NOT EXISTS {name} (" in POSTGRES for name in made)

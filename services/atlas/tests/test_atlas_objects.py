@@ -2,14 +2,9 @@
 
 import hashlib
 import os
-import socket
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import grpc
 import pytest
 from botocore.client import BaseClient
@@ -18,110 +13,21 @@ from eil.atlas.v1 import atlas_pb2, atlas_pb2_grpc
 from eil_atlas.bucket import Bucket
 from eil_atlas.folder import Folder
 from eil_atlas.main import build, open_objects
-from eil_atlas.objects import Objects, name_of
+from eil_atlas.objects import name_of
 from eil_atlas.settings import AtlasSettings
 from eil_mesh.errors import DataLoss, FailedPrecondition, Unavailable
 from eil_mesh.status import reason_of
 from eil_mesh.testing import metadata, running, token
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from support.places import Keys, Place, bucket_of
 
 CONTENT = b"weights"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 BIG = bytes(range(256)) * (20 * 1024 * 1024 // 256)
 EVIL = "../evil"
-
-
-class Files:
-    """A folder as whoever has the disk sees it."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def names(self) -> list[str]:
-        return [str(path.relative_to(self._root)) for path in self._root.rglob("*") if path.is_file()]
-
-    def alter(self, name: str, content: bytes) -> None:
-        (self._root / name).write_bytes(content)
-
-    def remove(self, name: str) -> None:
-        (self._root / name).unlink()
-
-
-class Keys:
-    """A bucket as whoever has its credentials sees it."""
-
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
-        self.client, self.bucket, self.prefix = client, bucket, prefix
-
-    def names(self) -> list[str]:
-        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return [entry["Key"].removeprefix(self.prefix) for entry in found]
-
-    def alter(self, name: str, content: bytes) -> None:
-        self.client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=content)
-
-    def remove(self, name: str) -> None:
-        self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
-
-    def uploads(self) -> list[str]:
-        return [upload["Key"] for upload in self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])]
-
-
-@dataclass
-class Place:
-    objects: Objects
-    behind: Files | Keys
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Place:
-    made = Folder(tmp_path / "objects")
-    made.clean()
-    return Place(made, Files(tmp_path / "objects"))
-
-
-@pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testtest")
-
-
-@pytest.fixture
-def s3(credentials: None) -> Iterator[Keys]:
-    """A bucket of its own, gone at the end."""
-    if not (server := os.environ.get("EIL_TEST_S3", "")):
-        pytest.skip("no S3 server: set EIL_TEST_S3")
-    client = boto3.client("s3", endpoint_url=server, region_name="us-east-1")
-    keys = Keys(client, f"test-{os.getpid()}-{time.monotonic_ns()}", "mesh/")
-    client.create_bucket(Bucket=keys.bucket)
-    yield keys
-    keys.prefix = ""
-    for name in keys.names():
-        keys.remove(name)
-    client.delete_bucket(Bucket=keys.bucket)
-
-
-def bucket_of(s3: Keys, abandoned_s: float = 3600.0) -> Bucket:
-    return Bucket(f"s3://{s3.bucket}/{s3.prefix}", s3.client.meta.endpoint_url, "us-east-1", abandoned_s)
-
-
-@pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest) -> Place:
-    if request.param == "folder":
-        return request.getfixturevalue("folder")
-    s3 = request.getfixturevalue("s3")
-    made = bucket_of(s3)
-    made.clean()
-    return Place(made, s3)
-
-
-@pytest.fixture
-def nowhere() -> str:
-    """Address where nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+OLD_S = -5.0
+"""An age that everything has passed: an S3 server tells its time in whole seconds."""
 
 
 def test_an_object_lies_under_its_digest_in_its_tenants_part(place: Place):
@@ -173,6 +79,66 @@ def test_a_big_content_comes_back_and_a_truncated_one_does_not(place: Place):
     with pytest.raises(DataLoss) as caught:
         place.objects.get("a", digest)
     assert caught.value.reason == "OBJECT_DAMAGED"
+
+
+@pytest.mark.parametrize("content", [CONTENT, BIG])
+def test_a_file_is_stored_like_a_content_and_opened_like_one(place: Place, tmp_path: Path, content: bytes):
+    path = tmp_path / "incoming"
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    place.objects.put_file("a", path, digest)
+    assert place.objects.get("a", digest) == content
+    with place.objects.open("a", digest, tmp_path) as file:
+        assert file.read() == content
+    assert place.behind.names() == [name_of("a", digest)]
+
+
+def test_what_is_opened_is_checked(place: Place, tmp_path: Path):
+    with pytest.raises(DataLoss) as caught:
+        place.objects.open("a", DIGEST, tmp_path)
+    assert caught.value.reason == "OBJECT_LOST"
+    place.objects.put("a", CONTENT)
+    place.behind.alter(name_of("a", DIGEST), CONTENT[:-1])
+    with pytest.raises(DataLoss) as caught:
+        place.objects.open("a", DIGEST, tmp_path)
+    assert caught.value.reason == "OBJECT_DAMAGED"
+
+
+def test_contents_are_removed_by_age_and_what_is_no_content_stays(place: Place):
+    place.objects.put("a", CONTENT)
+    place.behind.alter("others", b"theirs")
+    name = name_of("a", DIGEST)
+    assert list(place.objects.older(60.0)) == []
+    assert not place.objects.remove(name, 60.0)
+    assert list(place.objects.older(OLD_S)) == [name]
+    assert place.objects.remove(name, OLD_S)
+    assert place.behind.names() == ["others"]
+
+
+def test_what_is_put_again_is_young(folder: Place, tmp_path: Path):
+    folder.objects.put("a", CONTENT)
+    path = tmp_path / "objects" / name_of("a", DIGEST)
+    os.utime(path, (1.0, 1.0))
+    assert list(folder.objects.older(60.0)) == [name_of("a", DIGEST)]
+    folder.objects.put("a", CONTENT)
+    assert list(folder.objects.older(60.0)) == []
+    assert not folder.objects.remove(name_of("a", DIGEST), 60.0)
+
+
+def test_what_is_being_put_is_not_removed_from_the_bucket(s3: Keys, monkeypatch: pytest.MonkeyPatch):
+    bucket, name, removed = bucket_of(s3), name_of("a", DIGEST), []
+    bucket.put("a", CONTENT)
+    upload = bucket._client.upload_fileobj
+
+    def meanwhile(*arguments: Any, **rest: Any) -> None:
+        removed.append(bucket.remove(name, OLD_S))
+        upload(*arguments, **rest)
+        removed.append(bucket.remove(name, OLD_S))
+
+    monkeypatch.setattr(bucket._client, "upload_fileobj", meanwhile)
+    bucket.put("a", CONTENT)
+    assert removed == [False, False]
+    assert bucket.get("a", DIGEST) == CONTENT
 
 
 def test_what_a_crash_left_half_written_in_the_folder_goes_at_the_start(folder: Place, tmp_path: Path):
@@ -247,7 +213,14 @@ def test_a_bucket_that_cannot_be_used_stops_the_start(s3: Keys, monkeypatch: pyt
 def test_a_server_that_is_away_is_unavailable_and_lets_the_service_start(credentials: None, nowhere: str):
     away = Bucket("s3://bucket", nowhere, "us-east-1")
     away.clean()
-    for call in (lambda: away.put("a", CONTENT), lambda: away.put("a", BIG), lambda: away.get("a", DIGEST)):
+    name = name_of("a", DIGEST)
+    for call in (
+        lambda: away.put("a", CONTENT),
+        lambda: away.put("a", BIG),
+        lambda: away.get("a", DIGEST),
+        lambda: list(away.older(0.0)),
+        lambda: away.remove(name, 0.0),
+    ):
         with pytest.raises(Unavailable, match="EndpointConnectionError") as caught:
             call()
         assert caught.value.reason == "STORE_FAILED"

@@ -11,7 +11,7 @@ from typing import ClassVar
 import grpc
 import numpy as np
 import pytest
-from eil.atlas.v1 import atlas_pb2, atlas_pb2_grpc
+from eil.atlas.v1 import archive_pb2, archive_pb2_grpc, atlas_pb2, atlas_pb2_grpc
 from eil.events.v1 import event_log_pb2
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil.proof.v1 import proof_pb2
@@ -59,9 +59,21 @@ class Atlas(atlas_pb2_grpc.AtlasServiceServicer):
         return atlas_pb2.GetObjectResponse(content=self.objects[request.digest])
 
 
+class Archive(archive_pb2_grpc.ArchiveServiceServicer):
+    """The Atlas's checkpoints: what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[archive_pb2.PutCheckpointRequest] = []
+
+    async def PutCheckpoint(self, request, context):
+        self.told.append(request)
+        return archive_pb2.PutCheckpointResponse()
+
+
 class Client:
-    def __init__(self, tmp_path: Path, channel: grpc.aio.Channel, atlas: Atlas) -> None:
-        self.tmp_path, self.stub, self.atlas = tmp_path, nvp_pb2_grpc.NvpServiceStub(channel), atlas
+    def __init__(self, tmp_path: Path, channel: grpc.aio.Channel, atlas: Atlas, archive: Archive) -> None:
+        self.tmp_path, self.stub = tmp_path, nvp_pb2_grpc.NvpServiceStub(channel)
+        self.atlas, self.archive = atlas, archive
 
     def auth(self, role: str = "operator", tenant: str = "acme"):
         return metadata(token(self.tmp_path, roles=[role], tenant=tenant))
@@ -87,11 +99,13 @@ class Client:
 
 @asynccontextmanager
 async def serving(tmp_path):
-    atlas = Atlas()  # pyright: ignore[reportAbstractUsage]
+    atlas, archive = Atlas(), Archive()  # pyright: ignore[reportAbstractUsage]
     clock = ManualClock(1_700_000_000_000_000)
 
     async def build_atlas(mesh):
         mesh.add("eil.atlas.v1.AtlasService", atlas_pb2_grpc.add_AtlasServiceServicer_to_server, atlas)
+        register = archive_pb2_grpc.add_ArchiveServiceServicer_to_server
+        mesh.add("eil.atlas.v1.ArchiveService", register, archive)
 
     async with (
         running(tmp_path, AtlasSettings, build_atlas, clock=clock),
@@ -99,7 +113,7 @@ async def serving(tmp_path):
         running(tmp_path, NvpSettings, build, clock=clock),
         grpc.aio.insecure_channel(f"unix:{tmp_path}/nvp.sock") as channel,
     ):
-        yield Client(tmp_path, channel, atlas)
+        yield Client(tmp_path, channel, atlas, archive)
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +242,21 @@ async def test_a_wrong_field_is_refused(tmp_path, heat, shape, more, code, said)
             await client.field(np.zeros(shape), np.zeros((0, 1)), **more)
         assert refused.value.code().name == code
         assert said in (refused.value.details() or "")
+
+
+async def test_a_model_put_into_service_is_a_checkpoint_with_its_data_and_figures(tmp_path, heat):
+    async with serving(tmp_path) as client:
+        served = await client.publish(heat)
+        (told,) = client.archive.told
+    assert (told.name, told.kind, told.digest, list(told.data)) == (
+        "nvp/heat",
+        "heat",
+        served.digest,
+        [heat.data_digest],
+    )
+    assert told.metrics == {
+        f"{member.name}.{name}": value for member in served.members for name, value in member.metrics.items()
+    }
 
 
 async def test_values_that_are_not_finite_are_refused(tmp_path, heat):

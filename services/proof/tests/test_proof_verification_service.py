@@ -12,6 +12,8 @@ import pytest
 from eil.events.v1 import event_log_pb2, event_log_pb2_grpc
 from eil.proof.v1 import proof_pb2, proof_pb2_grpc
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
+from eil_atlas.main import build as build_atlas
+from eil_atlas.settings import AtlasSettings
 from eil_mesh.clock import MICROSECONDS, ManualClock, from_us
 from eil_mesh.status import reason_of
 from eil_mesh.testing import metadata, running, token
@@ -125,6 +127,7 @@ async def start(tmp_path):
             world = World(tmp_path, regime, proof)
             async with (
                 running(tmp_path, RegimeSettings, build_regime, clock=world.clock),
+                running(tmp_path, AtlasSettings, build_atlas, clock=world.clock),
                 running(tmp_path, ProofSettings, build_proof, clock=world.clock, grace_s=0.5, **settings),
             ):
                 yield world

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from eil_cli import audit_command, events_command, levers, lifecycle, loop, source, tokens, verification
+from eil_cli.atlas.commands import register as register_atlas
 from eil_cli.backup.commands import register as register_backup
 from eil_cli.bench.commands import register as register_bench
 from eil_cli.feeds.commands import register as register_feeds
@@ -75,6 +76,7 @@ def build() -> typer.Typer:
         events_command.register,
         register_feeds,
         register_watch,
+        register_atlas,
         register_nvp,
         register_regime,
         register_bench,

@@ -1,5 +1,7 @@
 """Who may call what, read from the `access` option beside every method in the protos."""
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -7,7 +9,7 @@ from typing import Any
 
 from eil.common.v1 import access_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 
 from eil_mesh.identity import Principal
 from eil_mesh.services import OUTSIDERS
@@ -54,6 +56,13 @@ def _access(method: MethodDescriptor) -> Access:
         services=frozenset(rule.services),
         idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
     )
+
+
+def contract(service: str) -> list[FileDescriptor]:
+    """The proto files of a service's package, `eil.<service>.v1`."""
+    package = importlib.import_module(f"eil.{service}.v1")
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.name.endswith("_pb2"))
+    return [importlib.import_module(f"{package.__name__}.{name}").DESCRIPTOR for name in names]
 
 
 def methods(service: ServiceDescriptor) -> Iterator[tuple[str, MethodDescriptor]]:

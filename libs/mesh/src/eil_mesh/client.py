@@ -5,7 +5,6 @@ method idempotent. Headless names are balanced round robin.
 """
 
 import asyncio
-import importlib
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
@@ -14,7 +13,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from opentelemetry import propagate
 
-from eil_mesh.access import access_of, methods
+from eil_mesh.access import access_of, contract, methods
 from eil_mesh.call import current_call
 from eil_mesh.errors import DeadlineExceeded
 from eil_mesh.layers import REQUEST_ID_HEADER, SERVICE_HEADER, TENANT_HEADER
@@ -28,12 +27,15 @@ KEEPALIVE_MS = 30_000
 """Time between pings of a quiet connection; a server must bear pings this often, or it ends the connection."""
 
 
-def service_config(service: ServiceDescriptor) -> str:
-    """gRPC service config: round robin, and retries for the service's idempotent methods alone."""
+def service_config(*interfaces: ServiceDescriptor) -> str:
+    """gRPC service config: round robin, and retries for the interfaces' idempotent calls alone."""
     retried = [
-        {"service": service.full_name, "method": method.name}
-        for path, method in methods(service)
-        if (access := access_of(path)) and access.idempotent and not method.server_streaming
+        {"service": interface.full_name, "method": method.name}
+        for interface in interfaces
+        for path, method in methods(interface)
+        if (access := access_of(path))
+        and access.idempotent
+        and not (method.server_streaming or method.client_streaming)
     ]
     policy = {
         "maxAttempts": 4,
@@ -87,6 +89,10 @@ class _Carrying:
         """A method of the stub."""
         return self._carried(self.channel.unary_stream(*method, **codec), longest_s=None)
 
+    def stream_unary(self, *method: Any, **codec: Any) -> Callable[..., Any]:
+        """A method of the stub."""
+        return self._carried(self.channel.stream_unary(*method, **codec), longest_s=None)
+
     def _carried(self, call: Callable[..., Any], *, longest_s: float | None) -> Callable[..., Any]:
         def carried(
             request: Any,
@@ -115,9 +121,9 @@ class Peers:
         return make(cast(grpc.aio.Channel, self._channels[service]))
 
     def _connect(self, service: str) -> grpc.aio.Channel:
-        contract = importlib.import_module(f"eil.{service}.v1.{service}_pb2").DESCRIPTOR
+        interfaces = [interface for file in contract(service) for interface in file.services_by_name.values()]
         options = [
-            ("grpc.service_config", service_config(contract.services_by_name[f"{service.capitalize()}Service"])),
+            ("grpc.service_config", service_config(*interfaces)),
             # Its own connections: a socket's name is relative to the state folder, and another's back-off is not ours.
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 100),

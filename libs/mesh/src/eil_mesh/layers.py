@@ -7,7 +7,7 @@ import asyncio
 import inspect
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -166,6 +166,8 @@ class Layers(grpc.aio.ServerInterceptor):
             return grpc.unary_unary_rpc_method_handler(self._unary(method, handler.unary_unary), **codec)
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **codec)
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(self._received(method, handler.stream_unary), **codec)
         if handler.stream_stream:  # reflection: no request to validate before the stream begins
             return grpc.stream_stream_rpc_method_handler(self._bidi(method, handler.stream_stream), **codec)
         return handler
@@ -252,6 +254,19 @@ class Layers(grpc.aio.ServerInterceptor):
                     await context.write(response)
 
             await self._around(method, request, context, work, limit=False)
+
+        return serve
+
+    def _received(self, method: str, behaviour: Any) -> Any:
+        async def validated(requests: Any) -> AsyncIterator[Message]:
+            async for request in requests:
+                validate(request)
+                yield request
+
+        async def serve(requests: Any, context: grpc.aio.ServicerContext) -> Any:
+            return await self._around(
+                method, requests, context, lambda: behaviour(validated(requests), context), limit=False
+            )
 
         return serve
 

@@ -54,6 +54,9 @@ EVENTS_LAG_SECONDS = Gauge("eil_events_lag_seconds", "Age of the oldest of them 
 DEAD_LETTERS = Counter("eil_dead_letters_total", "Events put aside because they could not be handled.", ["service"])
 RELAYED = Counter("eil_relayed_total", "Journal entries that Kafka has acknowledged.")
 RELAY_BACKLOG = Gauge("eil_relay_backlog", "Journal entries that Kafka has not acknowledged yet.")
+SEGMENT_SAMPLES = Counter("eil_atlas_segment_samples_total", "Samples of telemetry cut into segments.")
+SEGMENTS_LOST = Counter("eil_atlas_segments_lost_total", "Times that a segment was found lost or damaged.")
+OBJECTS_SWEPT = Counter("eil_atlas_objects_swept_total", "Contents removed that no object had any more.")
 JOURNAL_OFFSET = Gauge("eil_journal_offset", "Offset of the newest journal entry.")
 ANCHORED_OFFSET = Gauge("eil_journal_anchored_offset", "Offset of the newest entry under a signed head.")
 

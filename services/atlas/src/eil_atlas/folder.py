@@ -8,11 +8,15 @@ import hashlib
 import os
 import secrets
 import shutil
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from eil_mesh.errors import Unavailable
 
-from eil_atlas.objects import checked, lost, name_of
+from eil_atlas.objects import NAME, checked, damaged, lost, name_of
 
 
 class Folder:
@@ -21,6 +25,8 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._incoming = root / "incoming"
+        self._lock = threading.Lock()
+        """Held while a file is named, found young or removed for its age: what is put while the sweep is under way stays."""
 
     def clean(self) -> None:
         """Remove what a crash left half-written. Only for the start, when nobody writes."""
@@ -34,22 +40,48 @@ class Folder:
         path = self._root / name_of(tenant, digest)
         aside = self._incoming / secrets.token_hex(16)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not (path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == digest):
+            if not self._sound(path, digest):
                 with aside.open("xb") as file:
                     file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                aside.replace(path)
-            for folder in (path.parent, path.parent.parent, self._root):
-                _sync(folder)
+                self._name(aside, path)
         except OSError as error:
             aside.unlink(missing_ok=True)
-            raise Unavailable(
-                f"the object could not be written ({error.strerror}); nothing was stored; free some space and try again",
-                reason="STORE_FAILED",
-            ) from error
+            raise _refused(error) from error
         return digest
+
+    def put_file(self, tenant: str, path: Path, digest: str) -> None:
+        """As `put`; the file, on the same file system, is given its new name, not copied."""
+        try:
+            self._name(path, self._root / name_of(tenant, digest))
+        except OSError as error:
+            raise _refused(error) from error
+
+    def _sound(self, path: Path, digest: str) -> bool:
+        """Whether a file is there and is what it should be; it then counts as put now."""
+        try:
+            with self._lock:
+                os.utime(path)
+            with path.open("rb") as file:
+                sound = hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except FileNotFoundError:
+            return False
+        if sound:
+            self._sync(path)
+        return sound
+
+    def _name(self, aside: Path, path: Path) -> None:
+        """Give a file its name, both durable."""
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._lock:
+            os.utime(aside)
+            aside.replace(path)
+        self._sync(path)
+
+    def _sync(self, path: Path) -> None:
+        for folder in (path.parent, path.parent.parent, self._root):
+            _sync(folder)
 
     def get(self, tenant: str, digest: str) -> bytes:
         try:
@@ -57,6 +89,41 @@ class Folder:
         except FileNotFoundError:
             raise lost(digest) from None
         return checked(content, digest)
+
+    def open(self, tenant: str, digest: str, scratch: Path) -> BinaryIO:
+        try:
+            file = (self._root / name_of(tenant, digest)).open("rb")
+        except FileNotFoundError:
+            raise lost(digest) from None
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            file.close()
+            raise damaged(digest)
+        file.seek(0)
+        return file
+
+    def older(self, age_s: float) -> Iterator[str]:
+        put_s = time.time() - age_s
+        for folder, _, names in os.walk(self._root):
+            for name in names:
+                path = Path(folder, name)
+                place = path.relative_to(self._root).as_posix()
+                if NAME.fullmatch(place) and path.stat().st_mtime < put_s:
+                    yield place
+
+    def remove(self, name: str, age_s: float) -> bool:
+        path = self._root / name
+        with self._lock:
+            if path.stat().st_mtime >= time.time() - age_s:
+                return False
+            path.unlink()
+        return True
+
+
+def _refused(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"the object could not be written ({error.strerror}); nothing was stored; free some space and try again",
+        reason="STORE_FAILED",
+    )
 
 
 def _sync(folder: Path) -> None:

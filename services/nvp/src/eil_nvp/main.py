@@ -1,6 +1,6 @@
 """Wiring of the nvp service."""
 
-from eil.atlas.v1 import atlas_pb2_grpc
+from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2_grpc
 from eil.economy.v1 import economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2_grpc
 from eil_mesh import erasure
@@ -18,8 +18,9 @@ async def build(mesh: Mesh[NvpSettings]) -> None:
     meter = CeuMeter(mesh.peers, "nvp", settings.lease_u, settings.lease_s, mesh.clock)
     mesh.on_drain(meter.close)
     atlas = mesh.peers.stub(atlas_pb2_grpc.AtlasServiceStub, "atlas")
+    archive = mesh.peers.stub(archive_pb2_grpc.ArchiveServiceStub, "atlas")
     economy = mesh.peers.stub(economy_pb2_grpc.EconomyServiceStub, "economy")
-    service = NvpService(atlas, economy, meter, store, models.Models(store, settings.device))
+    service = NvpService(atlas, archive, economy, meter, store, models.Models(store, settings.device))
     mesh.add("eil.nvp.v1.NvpService", nvp_pb2_grpc.add_NvpServiceServicer_to_server, service)
     mesh.follow(store, "proof", feedback.TOPICS, feedback.handle)
     mesh.follow(store, "regime", [erasure.TOPIC], erasure.erasing("feedback"))

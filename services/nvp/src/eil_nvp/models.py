@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eil.atlas.v1 import archive_pb2
 from eil.nvp.v1 import nvp_pb2
 from eil_mesh.errors import NotFound
 from eil_mesh.store import Connection, Store, Tx
@@ -144,4 +145,18 @@ def message(served: Served) -> nvp_pb2.Model:
         data_digest=model.data_digest,
         code=model.code,
         licensed=served.licensed,
+    )
+
+
+def checkpoint(served: Served) -> archive_pb2.PutCheckpointRequest:
+    """What the Atlas is told of a model: its object, the data it was trained on and how well each member did."""
+    model = served.model
+    figures = {f"{member}.{name}": value for member, known in model.metrics.items() for name, value in known.items()}
+    return archive_pb2.PutCheckpointRequest(
+        name=f"nvp/{model.domain.name}",
+        kind=model.domain.name,
+        digest=served.digest,
+        data=[model.data_digest],
+        metrics=figures,
+        notes=f"field model on {model.points} × {model.points} points, trained by {model.code}",
     )

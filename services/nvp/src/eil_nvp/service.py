@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
-from eil.atlas.v1 import atlas_pb2, atlas_pb2_grpc
+from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2, atlas_pb2_grpc
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil_mesh.call import caller
@@ -17,7 +17,7 @@ from eil_mesh.store import Store
 from eil_nvp import feedback, fields, telemetry
 from eil_nvp.batching import Batcher
 from eil_nvp.domain.predictor import LEVEL, NVPPredictor
-from eil_nvp.models import Models, message
+from eil_nvp.models import Models, checkpoint, message
 from eil_nvp.sources import CHANNELS, Sources
 
 LOOK_EVERY_S = 2.0
@@ -32,13 +32,14 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
     def __init__(
         self,
         atlas: atlas_pb2_grpc.AtlasServiceAsyncStub,
+        archive: archive_pb2_grpc.ArchiveServiceAsyncStub,
         economy: economy_pb2_grpc.EconomyServiceAsyncStub,
         meter: CeuMeter,
         store: Store,
         models: Models,
     ) -> None:
         self._atlas, self._economy, self._meter, self._store, self._models = atlas, economy, meter, store, models
-        self._sources = Sources(atlas)
+        self._archive, self._sources = archive, Sources(atlas)
         self._fields = Batcher(fields.run)
 
     async def Predict(
@@ -89,6 +90,7 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
         found = await self._atlas.GetObject(atlas_pb2.GetObjectRequest(digest=request.digest))
         with as_invalid_argument("digest"):
             served = await self._models.put(caller().tenant, request.digest, found.content, licensed=request.licensed)
+        await self._archive.PutCheckpoint(checkpoint(served))
         return nvp_pb2.PutModelResponse(model=message(served))
 
     async def Explain(

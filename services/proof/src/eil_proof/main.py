@@ -1,5 +1,6 @@
 """Wiring of the proof service."""
 
+from eil.atlas.v1 import archive_pb2_grpc
 from eil.decision.v1 import decision_pb2_grpc
 from eil.economy.v1 import economy_pb2_grpc
 from eil.proof.v1 import proof_pb2_grpc
@@ -34,7 +35,8 @@ async def build(mesh: Mesh[ProofSettings]) -> None:
         settings.daily_cap_u,
     )
     settlement = Settlement(store, judge, minter, settings.settle_every_s)
-    verifier = Verifier(store, regime, bonus, mesh.clock, settings.verify_every_s)
+    archive = peers.stub(archive_pb2_grpc.ArchiveServiceStub, "atlas")
+    verifier = Verifier(store, regime, archive, bonus, mesh.clock, settings.verify_every_s)
     key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
     service = ProofService(store, judge, verifier, key)
     mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, service)

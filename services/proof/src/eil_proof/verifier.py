@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import structlog
+from eil.atlas.v1 import archive_pb2_grpc
 from eil.proof.v1 import proof_pb2
 from eil.regime.v1 import regime_pb2_grpc
 from eil_mesh import metrics
@@ -47,11 +48,12 @@ class Verifier:
         self,
         store: Store,
         regime: regime_pb2_grpc.RegimeServiceAsyncStub,
+        archive: archive_pb2_grpc.ArchiveServiceAsyncStub,
         bonus: Bonus,
         clock: Clock,
         every_s: float,
     ) -> None:
-        self._store, self._regime, self._bonus = store, regime, bonus
+        self._store, self._regime, self._archive, self._bonus = store, regime, archive, bonus
         self._clock, self._every_s = clock, every_s
 
     async def begin(
@@ -192,7 +194,13 @@ class Verifier:
         start_us = to_us(request.baseline_start) if baseline_count else 0
         end_us = start_us + baseline_count * step_us
         reading = await read_intervals(
-            self._regime, request.source, start_us, interval_s, max(baseline_count, 1), channels
+            self._regime,
+            request.source,
+            start_us,
+            interval_s,
+            max(baseline_count, 1),
+            channels,
+            archive=self._archive if baseline_count else None,
         )
         if end_us > reading.clock_us:
             raise _not_yet("the baseline", end_us, reading.clock_us)

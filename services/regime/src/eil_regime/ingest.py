@@ -111,7 +111,8 @@ class Ingest:
             sources.save_progress(tx.conn, source)
             return outcome
         source.power_kind = power_kind
-        _store(tx, source, fresh.batch, own=source.kind != "metered" or source.credential == sender)
+        own = source.kind != "metered" or source.credential == sender
+        _store(tx, source, fresh.batch, own=own)
         live = self._recall(tx, source)
         source.samples += fresh.accepted
         before_us = source.clock_us
@@ -123,7 +124,7 @@ class Ingest:
         source.state = outcome.state.SerializeToString()
         source.prediction = outcome.prediction.SerializeToString()
         sources.save_progress(tx.conn, source)
-        record = _record(source, fresh, outcome, request)
+        record = _record(source, fresh, outcome, request, own=own)
         tx.journal.append(tx.now_us, source.tenant, TELEMETRY_TOPIC, source.name, record)
         return outcome
 
@@ -304,11 +305,13 @@ def _record_shift(tx: Tx, source: Source, shift: Shift) -> regime_pb2.RegimeShif
 
 
 def _record(
-    source: Source, fresh: Fresh, outcome: Outcome, request: regime_pb2.IngestRequest | None
+    source: Source, fresh: Fresh, outcome: Outcome, request: regime_pb2.IngestRequest | None, *, own: bool
 ) -> regime_pb2.TelemetryRecord:
     """What goes to the journal: the new values and the state that they led to."""
     batch = fresh.batch
-    record = regime_pb2.TelemetryRecord(source=source.name, energy_state=outcome.state, power_kind=source.power_kind)
+    record = regime_pb2.TelemetryRecord(
+        source=source.name, energy_state=outcome.state, power_kind=source.power_kind, own_credential=own
+    )
     whole = request if fresh.whole and not outcome.refused else None  # copied without a Python object a value
     if whole is not None:
         record.columns.MergeFrom(whole.columns)

@@ -1,17 +1,17 @@
 """What was measured in each of a row of adjoining intervals: energy, cover, and means of channels."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from eil.regime.v1 import regime_pb2
 from eil_mesh.clock import MICROSECONDS
 from eil_mesh.store import Connection
-from eil_physics.energy import SampleKind, integrate
+from eil_physics.energy import SampleKind
+from eil_physics.intervals import interval_energies, interval_means
 
 from eil_regime import samples
 from eil_regime.domain.bounds import POWER, UTILISATION
-from eil_regime.domain.measurement import Series, power_series
+from eil_regime.domain.measurement import power_series
 from eil_regime.sources import Source
 
 
@@ -35,37 +35,16 @@ def measured_intervals(
         channel = POWER if POWER in window.series else UTILISATION
         response.own_credential, response.largest_delay_s = window.provenance(channel)
     kind: SampleKind = "mean" if source.power_kind == "mean" else "instant"
-    for begin_us, end_us in zip(edges_us[:-1].tolist(), edges_us[1:].tolist(), strict=True):
-        energy_j, covered_s = _energy(power, begin_us, end_us, kind)
-        response.energy.append(energy_j)
-        response.covered_s.append(covered_s)
+    response.power_kind = kind
+    if power is None:
+        energy_j, covered_s = np.full(count, np.nan), np.zeros(count)
+    else:
+        edges_s = edges_us / MICROSECONDS
+        energy_j, covered_s = interval_energies(power.time_s, power.value, edges_s, kind, period_s=power.period_s)
+    response.energy.extend(energy_j.tolist())
+    response.covered_s.extend(covered_s.tolist())
     for name in channels:
-        response.columns.add(name=name, values=_means(window.inside.get(name), edges_us))
+        cells = window.inside.get(name)
+        means = np.full(count, np.nan) if cells is None else interval_means(cells.time_us, cells.value, edges_us)
+        response.columns.add(name=name, values=means.tolist())
     return response
-
-
-def _energy(power: Series | None, begin_us: int, end_us: int, kind: SampleKind) -> tuple[float, float]:
-    """Energy [J] and cover [s] of an interval; NaN and 0 where power is unknown."""
-    if power is None or not power.time_s.size:
-        return math.nan, 0.0
-    part = samples.cut(power, begin_us, end_us)
-    found = integrate(
-        part.time_s,
-        part.value,
-        begin_us / MICROSECONDS,
-        end_us / MICROSECONDS,
-        kind=kind,
-        period_s=part.period_s,
-    )
-    return (found.energy_j, found.covered_s) if found.covered_s > 0 else (math.nan, 0.0)
-
-
-def _means(cells: samples.Cells | None, edges_us: np.ndarray) -> list[float]:
-    """Mean of a channel's samples in each interval (begin, end]; NaN where it has none."""
-    if cells is None:
-        return [math.nan] * (edges_us.size - 1)
-    places = np.searchsorted(cells.time_us, edges_us, side="right")
-    total = np.concatenate(([0.0], np.cumsum(cells.value)))
-    counts = np.diff(places)
-    sums = total[places[1:]] - total[places[:-1]]
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).tolist()

@@ -19,6 +19,7 @@ from eil_atlas.domain.segments import decode, encode
 from eil_mesh.clock import MICROSECONDS
 from numpy.typing import NDArray
 
+from eil_cli.bench.atlas_archive import bench_archive
 from eil_cli.bench.progress import progress
 from eil_cli.bench.report import Measure, Report
 from eil_cli.regime.series import SeriesError, read_series, suite_files
@@ -125,6 +126,8 @@ def bench_atlas(data: Path, *, fleet_samples: int = FLEET_SAMPLES, repeats: int 
                     else:
                         measures[f"{name}_{what}"] = _measure(name, what, value)
                 step()
+        drawn = sets["fleet"][0]
+        measures |= bench_archive(drawn.times_us, drawn.channels)
     return Report("atlas", measures, baselines, _notes(suites, fleet_samples))
 
 
@@ -145,6 +148,8 @@ def _notes(suites: Mapping[str, list[Recording]], fleet_samples: int) -> tuple[s
         "skab has no times and gets a row a second. Where a series' times fall back, its next segment begins.",
         f"fleet: one simulated segment of {fleet_samples:,} values, {FLEET_CHANNELS} channels, rounded to 0.1.",
         "Speed: one core, in memory; segments with their SHA-256, written and read.",
+        "archive: the fleet's samples as records of 1000 rows, recorded, cut by the hour and read, durable; in S3 where "
+        "AWS_ENDPOINT_URL_S3 names a server.",
     )
 
 

@@ -253,18 +253,20 @@ class RegimeShift(_message.Message):
     def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., onset: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., detected: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., from_regime: _Optional[str] = ..., to_regime: _Optional[str] = ..., channels: _Optional[_Iterable[str]] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TelemetryRecord(_message.Message):
-    __slots__ = ("source", "times_us", "columns", "energy_state", "power_kind")
+    __slots__ = ("source", "times_us", "columns", "energy_state", "power_kind", "own_credential")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TIMES_US_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ENERGY_STATE_FIELD_NUMBER: _ClassVar[int]
     POWER_KIND_FIELD_NUMBER: _ClassVar[int]
+    OWN_CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     source: str
     times_us: _containers.RepeatedScalarFieldContainer[int]
     columns: _containers.RepeatedCompositeFieldContainer[Column]
     energy_state: EnergyState
     power_kind: str
-    def __init__(self, source: _Optional[str] = ..., times_us: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., energy_state: _Optional[_Union[EnergyState, _Mapping]] = ..., power_kind: _Optional[str] = ...) -> None: ...
+    own_credential: bool
+    def __init__(self, source: _Optional[str] = ..., times_us: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., energy_state: _Optional[_Union[EnergyState, _Mapping]] = ..., power_kind: _Optional[str] = ..., own_credential: _Optional[bool] = ...) -> None: ...
 
 class MeasureRequest(_message.Message):
     __slots__ = ("source", "start", "end", "received_after")
@@ -347,7 +349,7 @@ class MeasureIntervalsRequest(_message.Message):
     def __init__(self, source: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., interval_s: _Optional[int] = ..., intervals: _Optional[int] = ..., channels: _Optional[_Iterable[str]] = ..., received_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class MeasureIntervalsResponse(_message.Message):
-    __slots__ = ("energy", "covered_s", "columns", "kind", "power_method", "own_credential", "largest_delay_s", "clock", "settled")
+    __slots__ = ("energy", "covered_s", "columns", "kind", "power_method", "own_credential", "largest_delay_s", "clock", "settled", "power_kind")
     ENERGY_FIELD_NUMBER: _ClassVar[int]
     COVERED_S_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -357,6 +359,7 @@ class MeasureIntervalsResponse(_message.Message):
     LARGEST_DELAY_S_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
+    POWER_KIND_FIELD_NUMBER: _ClassVar[int]
     energy: _containers.RepeatedScalarFieldContainer[float]
     covered_s: _containers.RepeatedScalarFieldContainer[float]
     columns: _containers.RepeatedCompositeFieldContainer[Column]
@@ -366,7 +369,8 @@ class MeasureIntervalsResponse(_message.Message):
     largest_delay_s: float
     clock: _timestamp_pb2.Timestamp
     settled: bool
-    def __init__(self, energy: _Optional[_Iterable[float]] = ..., covered_s: _Optional[_Iterable[float]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., kind: _Optional[str] = ..., power_method: _Optional[str] = ..., own_credential: _Optional[bool] = ..., largest_delay_s: _Optional[float] = ..., clock: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settled: _Optional[bool] = ...) -> None: ...
+    power_kind: str
+    def __init__(self, energy: _Optional[_Iterable[float]] = ..., covered_s: _Optional[_Iterable[float]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., kind: _Optional[str] = ..., power_method: _Optional[str] = ..., own_credential: _Optional[bool] = ..., largest_delay_s: _Optional[float] = ..., clock: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settled: _Optional[bool] = ..., power_kind: _Optional[str] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
     __slots__ = ("source", "rows")
