@@ -73,6 +73,8 @@ class World:
         door.call("POST", "/v1/nvp/predict", {"history": history})  # draws the first lease: the starting grant appears
         grant = {"debit_owner": "@treasury", "credit_owner": "alpha-owner", "token": "CEU", "amount_u": 5_000_000}
         door.call("POST", "/v1/economy/transfers", {"id": "alpha-grant", **grant})
+        link = {"from_source": "alpha-feed", "to_source": "alpha-plant", "kind": "LINK_KIND_FEEDS"}
+        door.call("POST", "/v1/atlas/links", {"links": [link]})
         stored = door.call("POST", "/v1/atlas/objects", {"content": "YWxwaGE=", "media_type": "text/plain"})
         known = {"name": "alpha-plan", "kind": "text", "digest": stored["digest"]}
         checkpoint = door.call("POST", "/v1/atlas/checkpoints", known)["checkpoint"]
@@ -80,6 +82,8 @@ class World:
         door.call("PUT", f"/v1/nvp/models/{served['digest']}", {})
         self.names = {
             "source": "alpha-plant",
+            "from_source": "alpha-plant",
+            "to_source": "alpha-room",
             "prediction_id": unproven["prediction_id"],
             "owner": "alpha-owner",
             "debit_owner": "alpha-owner",
@@ -109,6 +113,7 @@ class World:
         self.approvable = to_approve["prediction_id"]
         self.secrets = {
             "alpha-plant",
+            "alpha-feed",
             "alpha-owner",
             stored["digest"],
             served["digest"],
@@ -161,7 +166,7 @@ class World:
                 return
             value = self._filled(GetMessageClass(field.message_type))
             (getattr(message, name).append if field.is_repeated else getattr(message, name).CopyFrom)(value)
-        elif name in self.names:
+        elif name in self.names and field.enum_type is None:
             setattr(message, name, self.names[name])
         elif name in ("energy", "entropy"):
             setattr(message, name, self.predicted[name])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eil_cli.bench.atlas import CSV, OURS, SNAPPY, Recording, altered, bench_atlas, fleet, measure, read_nab
+from eil_cli.bench.atlas_graph import BARE, bench_graph
 from eil_cli.main import build
 from eil_cli.terminal import Failure
 from typer.testing import CliRunner
@@ -58,5 +59,17 @@ def test_the_fleet_is_rounded_and_its_times_rise():
 def test_a_missing_suite_is_named(tmp_path: Path):
     with pytest.raises(Failure, match="nab holds no series"):
         bench_atlas(tmp_path)
-    result = CliRunner().invoke(build(), ["bench", "atlas"])
-    assert result.exit_code == 2
+    result = CliRunner().invoke(build(), ["bench", "atlas", "--data", str(tmp_path)])
+    assert (result.exit_code, "nab holds no series" in result.output) == (1, True)
+
+
+def test_the_graph_is_measured_beside_its_plainest_use():
+    report = bench_graph("", states=200, sources=20)
+    names = {"sqlite_states_per_s", "sqlite_state_at_p50", "sqlite_state_at_p99"}
+    assert set(report.measures) == set(report.baselines[BARE]) == names
+    assert all(measure.value > 0 for measure in report.measures.values())
+
+
+def test_a_server_that_is_not_there_is_said():
+    with pytest.raises(Failure, match="could not be asked"):
+        bench_graph("bolt://127.0.0.1:1", states=20, neo4j_states=20, sources=2)

@@ -1,14 +1,21 @@
-"""Places of objects: a folder, and a bucket of a real S3 server where there is one."""
+"""Where the Atlas keeps things: objects in a folder and in a bucket of a real S3 server, the graph in a store and in a real Neo4j."""
 
 import os
 import socket
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import boto3
 import pytest
+from eil_atlas.answers import Answers
 from eil_atlas.folder import Folder
+from eil_atlas.graph import Graph
+from eil_atlas.neo4j_graph import Neo4jGraph, connect
+from eil_atlas.store_graph import StoreGraph
+from support.atlas import HOW, NEO4J, Side, atlas_store, erase, neo4j_settings
 from support.places import Files, Keys, Place, bucket_of
 
 
@@ -56,3 +63,24 @@ def nowhere() -> str:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(params=["store", "neo4j"])
+async def side(request, tmp_path: Path) -> AsyncIterator[Side]:
+    if request.param == "neo4j" and not NEO4J:
+        pytest.skip(HOW)
+    store, own = atlas_store(tmp_path / "atlas.db"), uuid.uuid4().hex
+    tenants = f"{own}-a", f"{own}-b"
+    async with AsyncExitStack() as stack:
+        stack.callback(store.close)
+        if request.param == "store":
+            graph: Graph = StoreGraph(store)
+        else:
+            settings = neo4j_settings(tmp_path)
+            driver = connect(settings)
+            graph = neo4j = Neo4jGraph(store, driver, settings)
+            await neo4j.open()
+            stack.push_async_callback(driver.close)
+            name = await store.read(lambda conn: conn.execute("SELECT name FROM outbox_ends").fetchone()[0])
+            stack.push_async_callback(erase, driver, *tenants, outbox=name)
+        yield Side(store, graph, Answers(store, graph), *tenants)

@@ -21,7 +21,7 @@ from eil_atlas.bucket import Bucket
 from eil_atlas.cutter import Cutter, Limits
 from eil_atlas.domain.content import HOUR_US, Content
 from eil_atlas.folder import Folder
-from eil_atlas.main import ARCHIVE_SCHEMA
+from eil_atlas.main import SCHEMA
 from eil_atlas.objects import Objects, name_of
 from eil_atlas.recorder import Hour, content_of_records
 from eil_mesh.clock import ManualClock
@@ -113,7 +113,7 @@ class Kept:
 @asynccontextmanager
 async def opened(path: Path, contents: Objects, limits: Limits = LIMITS) -> AsyncIterator[Kept]:
     clock = ManualClock(CLOCK_US)
-    store = Store(path / "atlas.db", objects.SCHEMA + ARCHIVE_SCHEMA, clock)
+    store = Store(path / "atlas.db", objects.SCHEMA + SCHEMA, clock)
     try:
         yield Kept(store, contents, clock, limits)
     finally:

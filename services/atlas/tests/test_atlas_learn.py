@@ -1,20 +1,26 @@
 """What the graph holds after events: windows, lateness, redelivery, regimes, retention."""
 
+import asyncio
 import itertools
 import random
-import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from eil.events.v1 import event_log_pb2
 from eil.regime.v1 import regime_pb2
-from eil_atlas import graph, tables
-from eil_atlas.domain.windows import WINDOW_US, state_id
+from eil_atlas import tables, topology
+from eil_atlas.answers import Answers
+from eil_atlas.changes import END_OF_TIME_US, Place
+from eil_atlas.domain.windows import WINDOW_US, state_id, window_start_us
 from eil_atlas.learn import SHIFTS_TOPIC, TELEMETRY_TOPIC, Learner
-from eil_atlas.upkeep import forget
-from eil_mesh.clock import from_us
-from eil_mesh.journal import SCHEMA as JOURNAL_SCHEMA
-from eil_mesh.journal import Journal
-from eil_mesh.store import Tx
+from eil_atlas.main import SCHEMA
+from eil_atlas.records import shift_record, state_record
+from eil_atlas.store_graph import StoreGraph
+from eil_atlas.upkeep import Retention, forget_once
+from eil_mesh import event_log
+from eil_mesh.clock import ManualClock, from_us
+from eil_mesh.store import Store
 
 T0 = 30_000_000 * WINDOW_US
 S = 1_000_000
@@ -22,18 +28,27 @@ AMBIENT_K = 300.0
 
 
 class Atlas:
-    """A learner on tables in memory, with a regime service's journal to feed it."""
+    """A learner with its graph in a store of its own, with a regime service's events to feed it."""
 
-    def __init__(self) -> None:
-        conn = sqlite3.connect(":memory:", isolation_level=None)
-        conn.row_factory = sqlite3.Row
-        conn.executescript(JOURNAL_SCHEMA + tables.SCHEMA)
-        self.tx, self.learner = Tx(conn, Journal(conn), T0), Learner(600.0)
+    def __init__(self, path: Path) -> None:
+        path.mkdir()
+        self.loop = asyncio.new_event_loop()
+        self.store = Store(path / "atlas.db", event_log.SCHEMA + SCHEMA, ManualClock(T0), durable=False)
+        self.graph = StoreGraph(self.store)
+        self.answers = Answers(self.store, self.graph)
+        self.learner = Learner(self.graph, 600.0)
         self.events: list[event_log_pb2.Event] = []
         self._clock: dict[str, int] = {}
 
+    def run(self, work):
+        return self.loop.run_until_complete(work)
+
+    def close(self) -> None:
+        self.store.close()
+        self.loop.close()
+
     def deliver(self, event: event_log_pb2.Event) -> None:
-        self.learner.handle(self.tx, event)
+        self.run(self.store.write(lambda tx: self.learner.handle(tx, event)))
 
     def event(self, topic: str, message, tenant: str = "a") -> event_log_pb2.Event:
         made = event_log_pb2.Event(
@@ -91,31 +106,51 @@ class Atlas:
 
     def states(self, source="dc", tenant="a"):
         """States of a source, oldest first."""
-        found = graph.list_states(self.tx.conn, tenant, "datacenter", source, (graph.END_OF_TIME_US, ""), 10_000)
-        return [record for _, record in reversed(found)]
+        everything = (0, END_OF_TIME_US)
+        found = self.run(self.graph.states(tenant, source, everything, (END_OF_TIME_US, ""), 10_000))
+        return [state_record(tenant, "datacenter", state) for state in reversed(found)]
 
     def shifts(self, tenant="a"):
-        found = graph.list_shifts(self.tx.conn, tenant, "", (graph.END_OF_TIME_US, ""), 10_000)
-        return [record for _, record in reversed(found)]
+        """Shifts of all sources, oldest first."""
+        found = self.rows(lambda conn: topology.list_shifts(conn, tenant, "", (END_OF_TIME_US, ""), 10_000))
+        windows = [(shift.source, window_start_us(shift.detected_us)) for shift in found]
+        standing = self.run(self.graph.standing(tenant, windows))
+        return [shift_record(tenant, shift, standing) for shift in reversed(found)]
+
+    def rows(self, ask):
+        return self.run(self.store.read(ask))
+
+    def select(self, query: str):
+        return self.rows(lambda conn: [tuple(row) for row in conn.execute(query)])
 
     def everything(self):
-        return [
-            tuple(row)
-            for table in ("sources", "power", "states", "shifts")
-            for row in self.tx.conn.execute(f"SELECT * FROM {table}")
-        ]
+        tables = ("sources", "power", "windows", "states", "shifts", "spans", "stale", "links")
+        return {table: self.select(f"SELECT * FROM {table}") for table in tables}
 
 
 @pytest.fixture
-def atlas() -> Atlas:
-    return Atlas()
+def new_atlas(tmp_path) -> Iterator[Callable[[], Atlas]]:
+    made: list[Atlas] = []
+
+    def make() -> Atlas:
+        made.append(Atlas(tmp_path / str(len(made))))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
-def test_samples_one_by_one_and_in_a_batch_make_the_same_energy(atlas: Atlas):
+@pytest.fixture
+def atlas(new_atlas) -> Atlas:
+    return new_atlas()
+
+
+def test_samples_one_by_one_and_in_a_batch_make_the_same_energy(atlas: Atlas, new_atlas):
     watts = [random.Random(7).uniform(50, 150) for _ in range(301)]
     for second, watt in enumerate(watts):
         atlas.sense([second], watt)
-    batch = Atlas()
+    batch = new_atlas()
     batch.sense(range(301), watts)
     assert [state.energy for state in atlas.states()] == pytest.approx([state.energy for state in batch.states()])
     exact = sum((a + b) / 2 for a, b in itertools.pairwise(watts))
@@ -169,11 +204,11 @@ def test_a_late_window_finds_its_place_between_the_others(atlas: Atlas):
     assert states[2].previous_id == states[1].id
 
 
-def test_records_in_any_order_within_the_lateness_make_the_same_energy():
+def test_records_in_any_order_within_the_lateness_make_the_same_energy(new_atlas):
     rng = random.Random(11)
     watts = [rng.uniform(50, 150) for _ in range(600)]
     parts = [range(i, i + 20) for i in range(0, 600, 20)]
-    ordered, mixed = Atlas(), Atlas()
+    ordered, mixed = new_atlas(), new_atlas()
     for part in parts:
         ordered.sense(part, [watts[i] for i in part])
     rng.shuffle(parts)
@@ -282,20 +317,20 @@ def test_a_source_that_sends_power_is_never_modelled(atlas: Atlas):
 
 def test_unknown_power_makes_a_state_that_covers_nothing(atlas: Atlas):
     atlas.sense(range(60), 21.0, column="temperature", power_method="")
-    (row,) = atlas.tx.conn.execute("SELECT energy_j, covered_s, regime FROM states").fetchall()
+    (row,) = atlas.select("SELECT energy_j, covered_s, regime FROM states")
     assert tuple(row) == (0.0, 0.0, "r1")
 
 
 def test_missing_values_are_no_samples(atlas: Atlas):
     atlas.sense(range(60), [100.0 if i < 30 else float("nan") for i in range(60)])
-    (row,) = atlas.tx.conn.execute("SELECT energy_j, covered_s FROM states").fetchall()
+    (row,) = atlas.select("SELECT energy_j, covered_s FROM states")
     assert tuple(row) == pytest.approx((2900.0, 29.0))
 
 
 def test_samples_are_forgotten_once_their_windows_are_settled(atlas: Atlas):
     for start in range(0, 7200, 60):
         atlas.sense(range(start, start + 60))
-    kept = atlas.tx.conn.execute("SELECT count(*) FROM power").fetchone()[0]
+    ((kept,),) = atlas.select("SELECT count(*) FROM power")
     assert kept <= 600 + 60 + 60 + tables.NEIGHBOURS
     assert len(atlas.states()) == 120
 
@@ -316,19 +351,16 @@ def test_the_map_adds_up_states_and_counts_transitions(atlas: Atlas):
     for second, left, entered in ((70, "r1", "r2"), (130, "r2", "r1"), (190, "r1", "r2")):
         atlas.shift(second, left, source="two")
         atlas.sense(range(second - 9, second + 51), 200.0, source="two", regime=entered)
-    found = graph.energy_map(atlas.tx.conn, "a", T0, T0 + 5 * WINDOW_US)
-    assert [(node.source, node.states, node.regime) for node in found.nodes] == [("one", 2, "r1"), ("two", 5, "r2")]
-    assert found.nodes[0].energy == pytest.approx(6000.0)
-    assert found.nodes[1].energy == pytest.approx(240 * 200.0)
-    assert found.nodes[1].entropy == pytest.approx(240 * 200.0 / AMBIENT_K)
-    assert found.total_energy == pytest.approx(54_000.0)
-    assert [(e.source, e.from_regime, e.to_regime, e.count) for e in found.edges] == [
-        ("two", "r1", "r2", 2),
-        ("two", "r2", "r1", 1),
-    ]
-    earlier = graph.energy_map(atlas.tx.conn, "a", T0, T0 + WINDOW_US)
-    assert earlier.total_energy == pytest.approx(18_000.0)
-    assert list(earlier.edges) == []
+    found = atlas.run(atlas.answers.sums("a", T0, T0 + 5 * WINDOW_US))
+    assert [(one.source, one.states, one.last_regime) for one in found] == [("one", 2, "r1"), ("two", 5, "r2")]
+    assert found[0].energy_j == pytest.approx(6000.0)
+    assert found[1].energy_j == pytest.approx(240 * 200.0)
+    assert found[1].entropy == pytest.approx(240 * 200.0 / AMBIENT_K)
+    edges = atlas.rows(lambda conn: topology.regime_changes(conn, "a", T0, T0 + 5 * WINDOW_US))
+    assert edges == [("two", "r1", "r2", 2), ("two", "r2", "r1", 1)]
+    earlier = atlas.run(atlas.answers.sums("a", T0, T0 + WINDOW_US))
+    assert sum(one.energy_j for one in earlier) == pytest.approx(18_000.0)
+    assert atlas.rows(lambda conn: topology.regime_changes(conn, "a", T0, T0 + WINDOW_US)) == []
 
 
 def test_what_cannot_be_read_is_passed_over(atlas: Atlas):
@@ -338,7 +370,7 @@ def test_what_cannot_be_read_is_passed_over(atlas: Atlas):
         event_log_pb2.Event(offset=3, tenant="a", topic=SHIFTS_TOPIC, payload=b""),
     ):
         atlas.deliver(event)
-    assert atlas.everything() == []
+    assert not any(atlas.everything().values())
 
 
 def test_old_states_and_silent_sources_are_forgotten(atlas: Atlas):
@@ -346,9 +378,78 @@ def test_old_states_and_silent_sources_are_forgotten(atlas: Atlas):
     atlas.shift(50, "r1", source="silent")
     atlas.sense(range(0, 60), source="loud")
     atlas.sense(range(600, 660), source="loud")
-    assert forget(atlas.tx, T0 + 2 * WINDOW_US) == 2
+    keep = Retention(1.0, 1.0, 1.0)
+    now_us = T0 + 2 * WINDOW_US + S
+    atlas.run(forget_once(atlas.store, atlas.graph, now_us, keep))
     assert atlas.states("silent") == []
     assert [state.timestamp.ToMicroseconds() for state in atlas.states("loud")] == [T0 + 10 * WINDOW_US]
     assert atlas.shifts() == []
-    assert [row[0] for row in atlas.tx.conn.execute("SELECT name FROM sources")] == ["loud"]
-    assert forget(atlas.tx, T0 + 2 * WINDOW_US) == 0
+    assert atlas.select("SELECT name FROM sources") == [("loud",)]
+
+
+def test_places_come_from_the_newest_row_and_rack(atlas: Atlas):
+    atlas.sense([0, 1], [3.0, 4.0], column="row")
+    atlas.sense([0, 1], [1.0, 2.0], column="rack")
+    atlas.sense([-5], 9.0, column="row")  # late
+    atlas.sense([5], source="elsewhere")
+    assert atlas.run(atlas.answers.places("a")) == [Place("dc", 4.0, 2.0)]
+
+
+def story(rng: random.Random) -> tuple[list[tuple[str, tuple]], list[tuple[str, tuple]]]:
+    """Records and shifts of one source, each topic in its order, with provisional names and with shifts that tell less than they might."""
+    records, shifts, regime, second = [], [], "r0", 0
+    for number in range(1, rng.randint(4, 8)):
+        stretch = rng.randint(30, 400)
+        for start in range(second, second + stretch, 60):
+            said = regime if rng.random() < 0.7 else f"provisional{number}"
+            records.append(("sense", (range(start, min(start + 60, second + stretch)), rng.uniform(50, 150), said)))
+        second += stretch
+        entered = f"r{rng.randint(0, 3)}"
+        shifts.append(("shift", (second - rng.randint(1, 20), regime, entered if rng.random() < 0.5 else "")))
+        regime = entered
+    return records, shifts
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_telemetry_and_shifts_in_any_order_between_them_make_the_same_graph(new_atlas, seed):
+    rng = random.Random(seed)
+    records, shifts = story(rng)
+    source = new_atlas()
+    for kind, what in [*records, *shifts]:
+        source.sense(what[0], what[1], regime=what[2]) if kind == "sense" else source.shift(*what)
+    events = source.events
+    telemetry, parting = events[: len(records)], events[len(records) :]
+
+    def outcome(atlas: Atlas):
+        digest = atlas.run(atlas.answers.digest("a", "dc", 0, END_OF_TIME_US))
+        path = atlas.rows(lambda conn: topology.stretches(conn, "a", "dc", T0, T0 + 5000 * S, 1000))
+        return digest, path, atlas.everything()
+
+    expected = outcome(source)
+    assert sum(hour.states for hour in expected[0]) > 3
+    for _ in range(4):
+        mixed, left, right = new_atlas(), list(telemetry), list(parting)
+        while left or right:
+            take = left if left and (not right or rng.random() < len(left) / (len(left) + len(right))) else right
+            event = take.pop(0)
+            mixed.deliver(event)
+            if rng.random() < 0.2:  # delivered again
+                mixed.deliver(event)
+        assert outcome(mixed) == expected
+
+
+def test_states_have_the_regime_of_the_stretch_that_holds_their_last_microsecond(atlas: Atlas):
+    atlas.shift(90, "a", "b")
+    atlas.shift(120, "b", "c")
+    atlas.sense(range(0, 240), regime="c")
+    path = atlas.run(atlas.answers.path("a", "dc", T0, T0 + 4 * WINDOW_US, 10))
+    assert [(stretch.regime, sums.states if sums else 0) for stretch, sums in path] == [("a", 1), ("b", 1), ("c", 2)]
+    assert [state.regime for state in atlas.states()] == ["a", "b", "c", "c"]
+
+
+def test_a_batch_of_ten_thousand_hours_is_learned_whole(atlas: Atlas):
+    hours = 10_000
+    atlas.sense(range(0, hours * 3600, 3600))
+    assert atlas.select("SELECT count(*) FROM states") == [((hours - 1) * 60 + 1,)]
+    (total,) = atlas.run(atlas.answers.sums("a", T0, T0 + hours * 3600 * S))
+    assert total.energy_j == pytest.approx((hours - 1) * 3600 * 100.0)

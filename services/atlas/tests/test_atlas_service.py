@@ -303,3 +303,61 @@ async def test_the_meshs_own_anchoring_arrives(tmp_path: Path):
         await fake.sense(0, 10, 100.0)
         (anchored,) = await until(door.heads, lambda heads: heads)
         assert (anchored.journal, anchored.offset) == ("regime/0", 1)
+
+
+async def test_the_graph_answers_over_grpc(regime: FakeRegime, tmp_path: Path):
+    await regime.sense(0, 240, 100.0)
+    async with atlas(tmp_path) as door:
+        viewer, operator = door.as_user("viewer"), door.as_user("operator")
+        stub = door.stub
+
+        def at(second: float):
+            request = atlas_pb2.GetStateRequest(source="dc", time=from_us(T0 + round(second * S)))
+            return stub.GetState(request, metadata=viewer)
+
+        await until(
+            lambda: stub.ListStates(atlas_pb2.ListStatesRequest(), metadata=viewer),
+            lambda answer: len(answer.states) == 4,
+        )
+        await regime.shift(130, "r1")
+        inside, after = await at(61.5), await at(300)
+        assert (inside.age_s, inside.state.timestamp.ToMicroseconds()) == (0.0, T0 + WINDOW_US)
+        assert (after.age_s, after.state.timestamp.ToMicroseconds()) == (60.0, T0 + 3 * WINDOW_US)
+        assert (inside.state.covered_s, inside.state.power_method, inside.state.resolution_s) == (60.0, "METERED", 60.0)
+        async with refused(grpc.StatusCode.NOT_FOUND, "STATE_NOT_FOUND"):
+            await at(-1)
+        span: dict[str, Any] = {"start": from_us(T0), "end": from_us(T0 + 4 * WINDOW_US)}
+        some = await stub.ListStates(
+            atlas_pb2.ListStatesRequest(start=from_us(T0 + WINDOW_US), end=from_us(T0 + 3 * WINDOW_US)), metadata=viewer
+        )
+        assert [s.timestamp.ToMicroseconds() for s in some.states] == [T0 + 2 * WINDOW_US, T0 + WINDOW_US]
+
+        def path(**page: Any):
+            return stub.ListRegimePath(atlas_pb2.ListRegimePathRequest(source="dc", **span, **page), metadata=viewer)
+
+        await until(path, lambda answer: len(answer.stretches) == 2)
+        first = await path(page_size=1)
+        second = await path(page_size=1, page_token=first.next_page_token)
+        assert [(s.regime, s.states) for s in (*first.stretches, *second.stretches)] == [("r1", 2), ("r1", 2)]
+        assert second.next_page_token == ""
+        async with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
+            await path(page_token="9/dc")
+
+        link = atlas_pb2.Link(from_source="pdu", to_source="dc", kind=atlas_pb2.LINK_KIND_FEEDS)
+        drawn = atlas_pb2.PutLinksRequest(links=[link])
+        await stub.PutLinks(drawn, metadata=operator)
+        async with refused(grpc.StatusCode.PERMISSION_DENIED, "ROLE_NOT_ALLOWED"):
+            await stub.PutLinks(drawn, metadata=viewer)
+        (listed,) = (await stub.ListLinks(atlas_pb2.ListLinksRequest(), metadata=viewer)).links
+        assert (listed.from_source, listed.weight) == ("pdu", 1.0)
+        (flow,) = (await stub.GetEnergyFlow(atlas_pb2.GetEnergyFlowRequest(**span), metadata=viewer)).flows
+        assert flow.energy == pytest.approx(23_900.0)
+        traced = await stub.TraceShift(atlas_pb2.TraceShiftRequest(source="dc"), metadata=viewer)
+        assert traced.explanation.startswith("nothing explains it")
+        top = await stub.ListTopConsumers(atlas_pb2.ListTopConsumersRequest(**span), metadata=viewer)
+        assert [(one.source, one.share, one.HasField("trend")) for one in top.consumers] == [("dc", 1.0, False)]
+        asked = atlas_pb2.FindSimilarStatesRequest(source="dc", time=from_us(T0), limit=2, **span)
+        alike = await stub.FindSimilarStates(asked, metadata=viewer)
+        assert (len(alike.similar), alike.scanned, alike.complete) == (2, 4, True)
+        gone = await stub.DeleteLinks(atlas_pb2.DeleteLinksRequest(links=[link]), metadata=operator)
+        assert gone.deleted == 1

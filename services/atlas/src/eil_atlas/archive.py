@@ -4,13 +4,12 @@ Every segment is read as an object, whole and checked against its SHA-256: what 
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Collection
 
 from eil_mesh import metrics
 from eil_mesh.clock import iso
 from eil_mesh.errors import DataLoss
-from eil_mesh.store import Store
+from eil_mesh.store import Connection, Store
 
 from eil_atlas import objects, recorder, segment_index
 from eil_atlas.domain.content import HOUR_US, Content, content_of, hour_of, merge, without
@@ -109,7 +108,7 @@ class Archive:
     async def _kept(self, hour: Hour) -> tuple[list[Entry], Arrivals]:
         """Segments of an hour, and what arrived and is in none of them."""
 
-        def look(conn: sqlite3.Connection) -> tuple[list[Entry], Arrivals]:
+        def look(conn: Connection) -> tuple[list[Entry], Arrivals]:
             # In this order: what the cutter moves meanwhile is seen twice, not missed, and then left out by its offset.
             arrived = recorder.waiting(conn, hour)
             entries = segment_index.of_hour(conn, hour.tenant, hour.source, hour.begin_us)

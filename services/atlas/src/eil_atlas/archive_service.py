@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from eil_mesh.call import caller
 from eil_mesh.clock import from_us, to_us
 from eil_mesh.errors import DataLoss, InvalidArgument
 from eil_mesh.paging import page_of
-from eil_mesh.store import Store
+from eil_mesh.store import Connection, Store
 
 from eil_atlas import checkpoints, lifecycle, objects, segment_index
 from eil_atlas.archive import Archive
@@ -142,7 +141,7 @@ class ArchiveService(archive_pb2_grpc.ArchiveServiceServicer):
                 violations={"checkpoint_id": "is needed where no name is given"},
             )
 
-        def find(conn: sqlite3.Connection) -> archive_pb2.Checkpoint:
+        def find(conn: Connection) -> archive_pb2.Checkpoint:
             if request.checkpoint_id:
                 return checkpoints.get(conn, tenant, request.checkpoint_id)
             if metric:

@@ -5,12 +5,11 @@ A checkpoint's id is a digest of all that is said of it, its parents' ids includ
 
 import hashlib
 import json
-import sqlite3
 
 from eil.atlas.v1 import archive_pb2
 from eil_mesh.clock import from_us
 from eil_mesh.errors import FailedPrecondition, NotFound
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 from eil_atlas import objects
 
@@ -92,7 +91,7 @@ def put(tx: Tx, tenant: str, said: archive_pb2.PutCheckpointRequest) -> archive_
     return get(conn, tenant, new)
 
 
-def get(conn: sqlite3.Connection, tenant: str, checkpoint_id: str) -> archive_pb2.Checkpoint:
+def get(conn: Connection, tenant: str, checkpoint_id: str) -> archive_pb2.Checkpoint:
     """A checkpoint by its id.
 
     Raises:
@@ -121,7 +120,7 @@ def get(conn: sqlite3.Connection, tenant: str, checkpoint_id: str) -> archive_pb
     )
 
 
-def newest(conn: sqlite3.Connection, tenant: str, name: str) -> archive_pb2.Checkpoint:
+def newest(conn: Connection, tenant: str, name: str) -> archive_pb2.Checkpoint:
     """The newest checkpoint of a name.
 
     Raises:
@@ -135,7 +134,7 @@ def newest(conn: sqlite3.Connection, tenant: str, name: str) -> archive_pb2.Chec
     return get(conn, tenant, row[0])
 
 
-def best(conn: sqlite3.Connection, tenant: str, name: str, metric: str, *, greatest: bool) -> archive_pb2.Checkpoint:
+def best(conn: Connection, tenant: str, name: str, metric: str, *, greatest: bool) -> archive_pb2.Checkpoint:
     """The checkpoint of a name with the least, or the greatest, value of a metric; of equals the newest.
 
     Raises:
@@ -152,9 +151,7 @@ def best(conn: sqlite3.Connection, tenant: str, name: str, metric: str, *, great
     return get(conn, tenant, row[0])
 
 
-def page(
-    conn: sqlite3.Connection, tenant: str, name: str, before: tuple[int, str], size: int
-) -> list[archive_pb2.Checkpoint]:
+def page(conn: Connection, tenant: str, name: str, before: tuple[int, str], size: int) -> list[archive_pb2.Checkpoint]:
     """Checkpoints behind a place (time [µs], id), newest first; of one name, or of all ("")."""
     name_is, values = ("AND name = ?", [name]) if name else ("", [])
     rows = conn.execute(
@@ -166,7 +163,7 @@ def page(
 
 
 def lineage(
-    conn: sqlite3.Connection, tenant: str, checkpoint_id: str, most: int = LONGEST_LINEAGE
+    conn: Connection, tenant: str, checkpoint_id: str, most: int = LONGEST_LINEAGE
 ) -> tuple[list[archive_pb2.Checkpoint], bool]:
     """A checkpoint and what it descends from, nearest first, at most so many; and whether there are more.
 
@@ -207,7 +204,7 @@ def delete(tx: Tx, tenant: str, checkpoint_id: str) -> None:
     tx.journal.append(tx.now_us, tenant, TOPIC, checkpoint_id, gone)
 
 
-def named(conn: sqlite3.Connection, tenant: str, digest: str) -> bool:
+def named(conn: Connection, tenant: str, digest: str) -> bool:
     """Whether a checkpoint names an object, as its own or as what it was trained on."""
     return any(
         conn.execute(f"SELECT 1 FROM {table} WHERE tenant = ? AND digest = ? LIMIT 1", (tenant, digest)).fetchone()
@@ -215,7 +212,7 @@ def named(conn: sqlite3.Connection, tenant: str, digest: str) -> bool:
     )
 
 
-def _exists(conn: sqlite3.Connection, tenant: str, checkpoint_id: str) -> bool:
+def _exists(conn: Connection, tenant: str, checkpoint_id: str) -> bool:
     query = "SELECT 1 FROM checkpoints WHERE tenant = ? AND id = ?"
     return conn.execute(query, (tenant, checkpoint_id)).fetchone() is not None
 

@@ -1,23 +1,21 @@
 """Anchored heads of the mesh's journals: who anchored what, once and for all."""
 
-import sqlite3
-
 from cryptography.exceptions import InvalidSignature
 from eil.atlas.v1 import atlas_pb2
 from eil_mesh.anchor import check_head
 from eil_mesh.clock import from_us, to_us
 from eil_mesh.errors import FailedPrecondition, InvalidArgument, PermissionDenied
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS heads (
   journal TEXT,
-  offset INTEGER,
+  "offset" INTEGER,
   hash BLOB,
   public_key BLOB,
   signature BLOB,
   time_us INTEGER,
-  PRIMARY KEY (journal, offset)
+  PRIMARY KEY (journal, "offset")
 );
 CREATE INDEX IF NOT EXISTS heads_by_time ON heads (time_us);
 """
@@ -67,7 +65,7 @@ def anchor(tx: Tx, head: atlas_pb2.JournalHead) -> None:
             reason="KEY_CHANGED",
         )
     key = (head.journal, head.offset)
-    known = tx.conn.execute("SELECT hash FROM heads WHERE journal = ? AND offset = ?", key).fetchone()
+    known = tx.conn.execute('SELECT hash FROM heads WHERE journal = ? AND "offset" = ?', key).fetchone()
     if known and known[0] != head.hash:
         raise FailedPrecondition(
             f"entry {head.offset} of {head.journal} was anchored with another hash: the journal was rewritten since; "
@@ -75,19 +73,19 @@ def anchor(tx: Tx, head: atlas_pb2.JournalHead) -> None:
             reason="HEAD_CONTRADICTED",
         )
     tx.conn.execute(
-        "INSERT INTO heads VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+        'INSERT INTO heads VALUES (?,?,?,?,?,?) ON CONFLICT (journal, "offset") DO NOTHING',
         (*key, head.hash, head.public_key, head.signature, to_us(head.time)),
     )
 
 
-def newest(conn: sqlite3.Connection, journal: str, limit: int) -> list[atlas_pb2.JournalHead]:
+def newest(conn: Connection, journal: str, limit: int) -> list[atlas_pb2.JournalHead]:
     """Anchored heads, newest first, of one journal if it is named."""
     if journal:
-        where, values = "WHERE journal = ? ORDER BY offset DESC", (journal, limit)
+        where, values = 'WHERE journal = ? ORDER BY "offset" DESC', (journal, limit)
     else:
         where, values = "ORDER BY time_us DESC", (limit,)
     rows = conn.execute(
-        f"SELECT journal, offset, hash, public_key, signature, time_us FROM heads {where} LIMIT ?", values
+        f'SELECT journal, "offset", hash, public_key, signature, time_us FROM heads {where} LIMIT ?', values
     )
     return [
         atlas_pb2.JournalHead(

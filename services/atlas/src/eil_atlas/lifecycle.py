@@ -5,7 +5,6 @@ its object is deleted stays, and a crash leaves at most a content to sweep.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
@@ -13,7 +12,7 @@ import structlog
 from eil_mesh import metrics
 from eil_mesh.clock import MICROSECONDS, Clock
 from eil_mesh.errors import FailedPrecondition, NotFound, Unavailable
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Connection, Store, Tx
 
 from eil_atlas import checkpoints, objects, segment_index
 
@@ -49,10 +48,20 @@ def expire_segments(tx: Tx, before_us: int) -> int:
     names as its data stays an object."""
     old = segment_index.older(tx.conn, before_us, ROWS)
     for segment in old:
-        segment_index.drop(tx, segment)
-        if not held(tx.conn, segment.tenant, segment.digest):
-            _drop(tx, segment.tenant, segment.digest)
+        _forget(tx, segment)
     return len(old)
+
+
+def forget_source(tx: Tx, tenant: str, source: str) -> None:
+    """Forget the segments of a source. The file of one that a checkpoint names as its data stays an object."""
+    for segment in segment_index.of_source(tx.conn, tenant, source):
+        _forget(tx, segment)
+
+
+def _forget(tx: Tx, segment: segment_index.Entry) -> None:
+    segment_index.drop(tx, segment)
+    if not held(tx.conn, segment.tenant, segment.digest):
+        _drop(tx, segment.tenant, segment.digest)
 
 
 def expire_objects(tx: Tx, media_type: str, before_us: int) -> int:
@@ -74,7 +83,7 @@ HELD = (
 """That an object is named by a segment or a checkpoint."""
 
 
-def held(conn: sqlite3.Connection, tenant: str, digest: str) -> bool:
+def held(conn: Connection, tenant: str, digest: str) -> bool:
     """Whether a segment or a checkpoint names an object."""
     return segment_index.named(conn, tenant, digest) or checkpoints.named(conn, tenant, digest)
 
@@ -116,7 +125,7 @@ async def sweep(store: Store, contents: objects.Objects, age_s: float = ORPHAN_S
     return removed
 
 
-def _without_row(conn: sqlite3.Connection, names: list[str]) -> Iterator[str]:
+def _without_row(conn: Connection, names: list[str]) -> Iterator[str]:
     tenants = {objects.part_of(row[0]): row[0] for row in conn.execute("SELECT DISTINCT tenant FROM objects")}
     for name in names:
         part, _, digest = name.split("/")

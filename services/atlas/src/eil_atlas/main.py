@@ -6,40 +6,83 @@ from pathlib import Path
 
 from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2_grpc
 from eil.events.v1 import event_log_pb2
+from eil_mesh import erasure
+from eil_mesh.clock import MICROSECONDS
 from eil_mesh.server import Mesh, serve
 from eil_mesh.store import Store, Tx
 
-from eil_atlas import checkpoints, heads, objects, recorder, segment_index, tables
+from eil_atlas import (
+    checkpoints,
+    erased,
+    heads,
+    objects,
+    outbox,
+    recorder,
+    segment_index,
+    store_graph,
+    tables,
+    topology,
+)
+from eil_atlas.answers import Answers
 from eil_atlas.archive import Archive
 from eil_atlas.archive_service import ArchiveService
 from eil_atlas.cutter import Cutter, Limits
 from eil_atlas.folder import Folder
+from eil_atlas.graph import Graph
 from eil_atlas.learn import TOPICS, Learner
 from eil_atlas.lifecycle import tend
+from eil_atlas.migration import migrate
 from eil_atlas.service import AtlasService
 from eil_atlas.settings import AtlasSettings
-from eil_atlas.upkeep import forget_states
+from eil_atlas.store_graph import StoreGraph
+from eil_atlas.upkeep import Retention, forget_old, roll_up
 
-ARCHIVE_SCHEMA = recorder.SCHEMA + segment_index.SCHEMA + checkpoints.SCHEMA
 DAY_S = 86400.0
+SCHEMA = (
+    tables.SCHEMA
+    + topology.SCHEMA
+    + store_graph.SCHEMA
+    + outbox.SCHEMA
+    + objects.SCHEMA
+    + heads.SCHEMA
+    + recorder.SCHEMA
+    + segment_index.SCHEMA
+    + checkpoints.SCHEMA
+    + erased.SCHEMA
+)
 
 
 async def build(mesh: Mesh[AtlasSettings]) -> None:
     settings = mesh.settings
-    store = mesh.store(tables.SCHEMA + objects.SCHEMA + heads.SCHEMA + ARCHIVE_SCHEMA)
+    migrate(settings.state / "atlas.db", round(settings.lateness_s * MICROSECONDS))
+    store = mesh.store(SCHEMA)
     contents = open_objects(settings)
     await asyncio.to_thread(contents.clean)
-    learner = Learner(settings.lateness_s)
+    graph = await open_graph(mesh, store)
+    keep_graph(mesh, store, graph, contents)
+    keep_archive(mesh, store, contents)
+    learner = Learner(graph, settings.lateness_s)
 
     def handle(tx: Tx, event: event_log_pb2.Event) -> None:
-        learner.handle(tx, event)
-        recorder.record(tx, event)
+        if event.topic == erasure.TOPIC:
+            erased.handle(tx, graph, event)
+        elif not erased.is_erased(tx.conn, event):
+            learner.handle(tx, event)
+            recorder.record(tx, event)
 
-    service = AtlasService(store, contents, settings.domain)
+    mesh.follow(store, "regime", (*TOPICS, erasure.TOPIC), handle)
+
+
+def keep_graph(mesh: Mesh[AtlasSettings], store: Store, graph: Graph, contents: objects.Objects) -> None:
+    """Serve the graph, roll it up and let old things go."""
+    settings = mesh.settings
+    service = AtlasService(store, contents, Answers(store, graph), mesh.clock, settings.domain)
     mesh.add("eil.atlas.v1.AtlasService", atlas_pb2_grpc.add_AtlasServiceServicer_to_server, service)
-    keep_archive(mesh, store, contents)
-    mesh.follow(store, "regime", TOPICS, handle)
-    mesh.background(lambda: forget_states(store, mesh.clock, settings.keep_states_days * DAY_S))
+    keep = Retention(
+        settings.keep_states_days * DAY_S, settings.keep_hours_days * DAY_S, settings.keep_days_days * DAY_S
+    )
+    mesh.background(lambda: roll_up(graph, mesh.clock, settings.lateness_s))
+    mesh.background(lambda: forget_old(store, graph, mesh.clock, keep))
 
 
 def keep_archive(mesh: Mesh[AtlasSettings], store: Store, contents: objects.Objects) -> None:
@@ -59,6 +102,19 @@ def _empty(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     return folder
+
+
+async def open_graph(mesh: Mesh[AtlasSettings], store: Store) -> Graph:
+    """The graph where the settings say that it is, with what must run beside it."""
+    if not mesh.settings.neo4j_url:
+        return StoreGraph(store)
+    from eil_atlas.neo4j_graph import Neo4jGraph, connect  # the driver is loaded where it is used
+
+    graph = Neo4jGraph(store, connect(mesh.settings), mesh.settings)
+    await graph.open()
+    mesh.background(graph.write_for_ever)
+    mesh.on_drain(graph.close)
+    return graph
 
 
 def open_objects(settings: AtlasSettings) -> objects.Objects:

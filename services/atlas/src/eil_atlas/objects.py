@@ -7,14 +7,13 @@ leaves at most a content without a row, which the next put of it takes over. Del
 
 import hashlib
 import re
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from eil_mesh.errors import DataLoss, NotFound
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -39,7 +38,8 @@ MOST_AT_WORK = 8
 def register(tx: Tx, tenant: str, digest: str, media_type: str, size: int) -> None:
     """Make the object the tenant's; one that it has keeps its media type."""
     tx.conn.execute(
-        "INSERT INTO objects VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", (tenant, digest, media_type, size, tx.now_us)
+        "INSERT INTO objects VALUES (?,?,?,?,?) ON CONFLICT (tenant, digest) DO NOTHING",
+        (tenant, digest, media_type, size, tx.now_us),
     )
 
 
@@ -53,7 +53,7 @@ class Row:
     created_us: int
 
 
-def find(conn: sqlite3.Connection, tenant: str, digest: str) -> Row:
+def find(conn: Connection, tenant: str, digest: str) -> Row:
     """The tenant's object.
 
     Raises:
@@ -67,7 +67,7 @@ def find(conn: sqlite3.Connection, tenant: str, digest: str) -> Row:
     return Row(*row)
 
 
-def media_type_of(conn: sqlite3.Connection, tenant: str, digest: str) -> str:
+def media_type_of(conn: Connection, tenant: str, digest: str) -> str:
     """Media type of the tenant's object.
 
     Raises:
@@ -76,7 +76,7 @@ def media_type_of(conn: sqlite3.Connection, tenant: str, digest: str) -> str:
     return find(conn, tenant, digest).media_type
 
 
-def page(conn: sqlite3.Connection, tenant: str, media_type: str, before: tuple[int, str], size: int) -> list[Row]:
+def page(conn: Connection, tenant: str, media_type: str, before: tuple[int, str], size: int) -> list[Row]:
     """Objects behind a place (time [µs], digest), newest first; of one media type, or of all ("")."""
     type_is, values = ("AND media_type = ?", [media_type]) if media_type else ("", [])
     rows = conn.execute(

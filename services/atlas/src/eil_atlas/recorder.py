@@ -4,7 +4,6 @@ A record that spans hours is divided. Each part is keyed by its place in the reg
 was cut, changes nothing.
 """
 
-import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import structlog
 from eil.events.v1 import event_log_pb2
 from eil.regime.v1 import regime_pb2
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
@@ -162,7 +161,7 @@ def content_of_records(records: Iterable[regime_pb2.TelemetryRecord]) -> dict[in
     }
 
 
-def waiting(conn: sqlite3.Connection, hour: Hour, most_cells: int | None = None) -> Arrivals:
+def waiting(conn: Connection, hour: Hour, most_cells: int | None = None) -> Arrivals:
     """The records of an hour, or the first of them: until they have `most_cells`, one at least."""
     offsets: list[int] = []
     payloads: list[bytes] = []
@@ -180,7 +179,7 @@ def waiting(conn: sqlite3.Connection, hour: Hour, most_cells: int | None = None)
     return Arrivals(offsets, payloads)
 
 
-def due(conn: sqlite3.Connection, lateness_us: int, most_cells: int, older_than_us: int, limit: int) -> list[Hour]:
+def due(conn: Connection, lateness_us: int, most_cells: int, older_than_us: int, limit: int) -> list[Hour]:
     """Hours to cut, those that wait longest first: the source's clock has passed them by the lateness, they have grown over
     `most_cells`, or what waits came before `older_than_us`."""
     rows = conn.execute(
@@ -201,3 +200,9 @@ def forget(tx: Tx, hour: Hour, through: int) -> None:
         tx.conn.execute(f"UPDATE open_hours SET cells = ?, since_us = ? {where}", (left[0], tx.now_us, *key))
     else:
         tx.conn.execute(f"DELETE FROM open_hours {where}", key)
+
+
+def forget_source(conn: Connection, tenant: str, source: str) -> None:
+    """Drop everything that arrived of a source and is not cut yet."""
+    for table in ("arrivals", "open_hours", "recorded"):
+        conn.execute(f"DELETE FROM {table} WHERE tenant = ? AND source = ?", (tenant, source))

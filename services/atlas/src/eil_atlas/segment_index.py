@@ -1,13 +1,12 @@
 """The index of telemetry segments: a row for each, from which a read, a checksum and a standardisation know what to expect."""
 
 import json
-import sqlite3
 from dataclasses import dataclass
 
 import numpy as np
 from eil.atlas.v1 import archive_pb2
 from eil_mesh.clock import from_us
-from eil_mesh.store import Tx
+from eil_mesh.store import Connection, Tx
 
 from eil_atlas.domain.content import Content, content_of
 from eil_atlas.domain.segments import Samples, Segment
@@ -151,7 +150,7 @@ def add(tx: Tx, new: Entry) -> None:
     )
 
 
-def through(conn: sqlite3.Connection, tenant: str, source: str, hour_us: int) -> int:
+def through(conn: Connection, tenant: str, source: str, hour_us: int) -> int:
     """Up to where in the journal segments have the records of an hour; 0 if there are none."""
     return conn.execute(
         "SELECT coalesce(max(through), 0) FROM segments WHERE tenant = ? AND source = ? AND hour_us = ?",
@@ -159,13 +158,18 @@ def through(conn: sqlite3.Connection, tenant: str, source: str, hour_us: int) ->
     ).fetchone()[0]
 
 
-def of_hour(conn: sqlite3.Connection, tenant: str, source: str, hour_us: int) -> list[Entry]:
+def of_hour(conn: Connection, tenant: str, source: str, hour_us: int) -> list[Entry]:
     """The segments of an hour in order of arrival."""
     return _entries(conn, "WHERE tenant = ? AND source = ? AND hour_us = ? ORDER BY through", (tenant, source, hour_us))
 
 
+def of_source(conn: Connection, tenant: str, source: str) -> list[Entry]:
+    """All segments of a source."""
+    return _entries(conn, "WHERE tenant = ? AND source = ?", (tenant, source))
+
+
 def page(
-    conn: sqlite3.Connection,
+    conn: Connection,
     tenant: str,
     source: str,
     span_us: tuple[int, int],
@@ -182,12 +186,12 @@ def page(
     )
 
 
-def older(conn: sqlite3.Connection, before_us: int, limit: int) -> list[Entry]:
+def older(conn: Connection, before_us: int, limit: int) -> list[Entry]:
     """Segments whose last sample lies before a moment [µs], some of them."""
     return _entries(conn, "WHERE last_us < ? ORDER BY last_us LIMIT ?", (before_us, limit))
 
 
-def named(conn: sqlite3.Connection, tenant: str, digest: str) -> bool:
+def named(conn: Connection, tenant: str, digest: str) -> bool:
     """Whether the index names an object."""
     query = "SELECT 1 FROM segments WHERE tenant = ? AND digest = ? LIMIT 1"
     return conn.execute(query, (tenant, digest)).fetchone() is not None
@@ -201,5 +205,5 @@ def drop(tx: Tx, old: Entry) -> None:
     )
 
 
-def _entries(conn: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[Entry]:
+def _entries(conn: Connection, where: str, values: tuple[object, ...]) -> list[Entry]:
     return [Entry(*row) for row in conn.execute(f"SELECT {COLUMNS} FROM segments {where}", values)]

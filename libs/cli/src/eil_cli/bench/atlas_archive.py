@@ -17,7 +17,7 @@ from eil_atlas.archive import Archive
 from eil_atlas.cutter import Cutter, Limits
 from eil_atlas.domain.content import Content, content_of, merge
 from eil_atlas.folder import Folder
-from eil_atlas.main import ARCHIVE_SCHEMA
+from eil_atlas.main import SCHEMA
 from eil_mesh.clock import SystemClock
 from eil_mesh.store import Store
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ async def _measure(state: Path, contents: objects.Objects, times_us: Times, chan
     events = list(_events(times_us, channels))
     told = await asyncio.to_thread(lambda: content_of(merge([(times_us, channels)])))
     clock = SystemClock()
-    store = Store(state / "atlas.db", objects.SCHEMA + ARCHIVE_SCHEMA, clock)
+    store = Store(state / "atlas.db", objects.SCHEMA + SCHEMA, clock)
     try:
         archive = Archive(store, contents)
         cutter = Cutter(store, contents, archive, clock, Limits(600.0, 4_000_000, 0.0))

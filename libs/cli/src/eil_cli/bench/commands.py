@@ -29,6 +29,9 @@ class BenchOptions:
     postgres: str = ""
     operations: int | None = None
     kafka: str = ""
+    neo4j: str = ""
+    states: int | None = None
+    neo4j_states: int | None = None
 
 
 def _loop(options: BenchOptions) -> "Report":
@@ -78,14 +81,15 @@ def _economy(options: BenchOptions) -> "Report":
 
 
 def _atlas(options: BenchOptions) -> "Report":
-    from eil_cli.bench.atlas import bench_atlas
+    if options.data is not None:
+        from eil_cli.bench.atlas import bench_atlas
 
-    if options.data is None:
-        raise Failure(
-            "the benchmark of segments reads recorded series: give the folder of nab and skab with --data DIR",
-            exit_code=2,
-        )
-    return bench_atlas(options.data)
+        return bench_atlas(options.data)
+    from eil_cli.bench.atlas_graph import NEO4J_STATES, STATES, bench_graph
+
+    return bench_graph(
+        options.neo4j, states=options.states or STATES, neo4j_states=options.neo4j_states or NEO4J_STATES
+    )
 
 
 def _events(options: BenchOptions) -> "Report":
@@ -102,7 +106,7 @@ Data = Annotated[
         exists=True,
         file_okay=False,
         help="regime: folder of labelled suites, each with SERIES.csv and labels.json. nvp: of ETTh1.csv and ETTh2.csv. "
-        "atlas: of nab and skab.",
+        "atlas: of nab and skab, for segments instead of the graph.",
     ),
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report there.")]
@@ -157,6 +161,19 @@ Kafka = Annotated[
         show_default="the subscription alone",
     ),
 ]
+Neo4j = Annotated[
+    str,
+    typer.Option(
+        "--neo4j",
+        metavar="URL",
+        help="atlas: Neo4j server without a password, bolt://…; nodes are made there under a tenant of their own and deleted again.",
+        show_default="SQLite alone",
+    ),
+]
+States = Annotated[int | None, typer.Option(min=1, help="atlas: states that lie in SQLite.", show_default="10000000")]
+Neo4jStates = Annotated[
+    int | None, typer.Option(min=1, help="atlas: states that lie in Neo4j.", show_default="1000000")
+]
 BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "loop": _loop,
     "regime": _regime,
@@ -192,13 +209,17 @@ def bench(
     postgres: Postgres = "",
     operations: Operations = None,
     kafka: Kafka = "",
+    neo4j: Neo4j = "",
+    states: States = None,
+    neo4j_states: Neo4jStates = None,
 ) -> None:
     """Measure, and compare with gates, goals and baselines. Exits with 1 if a gate is missed.
 
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
     nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. proof: claims true and false, savings
     that are known, altered records. economy: the ledger on either database, simulated, and the market's pools.
-    atlas: telemetry segments, bytes a sample and speed. events: telemetry by Kafka, the relay, how long events are under way.
+    atlas: the graph of states, written and asked; with --data telemetry segments, bytes a sample and speed. events: telemetry by Kafka, the
+    relay, how long events are under way.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer
@@ -209,7 +230,21 @@ def bench(
         folder = state.absolute() if state else None
         report = BENCHES[name](
             BenchOptions(
-                data, folder, first_proof_s, plots, quick, sources, seconds, seeds, claims, postgres, operations, kafka
+                data,
+                folder,
+                first_proof_s,
+                plots,
+                quick,
+                sources,
+                seconds,
+                seeds,
+                claims,
+                postgres,
+                operations,
+                kafka,
+                neo4j,
+                states,
+                neo4j_states,
             )
         )
         if json_file:

@@ -26,9 +26,10 @@ def window_start_us(time_us: int) -> int:
     return time_us - time_us % WINDOW_US
 
 
-def state_id(tenant: str, source: str, start_us: int) -> str:
-    """Identity of the state of a tenant's source in a window: the same for ever, wherever it is computed."""
-    name = "\x00".join((tenant, source, str(start_us)))
+def state_id(tenant: str, source: str, start_us: int, level_us: int = WINDOW_US) -> str:
+    """Identity of the state of a tenant's source in a window, or in an hour or day: the same for ever, wherever it is computed."""
+    level = () if level_us == WINDOW_US else (str(level_us),)
+    name = "\x00".join((tenant, source, str(start_us), *level))
     return f"st_{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 

@@ -5,12 +5,35 @@ from eil.common.v1 import access_pb2 as _access_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Resolution(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESOLUTION_UNSPECIFIED: _ClassVar[Resolution]
+    RESOLUTION_MINUTE: _ClassVar[Resolution]
+    RESOLUTION_HOUR: _ClassVar[Resolution]
+    RESOLUTION_DAY: _ClassVar[Resolution]
+
+class LinkKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LINK_KIND_UNSPECIFIED: _ClassVar[LinkKind]
+    LINK_KIND_FEEDS: _ClassVar[LinkKind]
+    LINK_KIND_CALLS: _ClassVar[LinkKind]
+    LINK_KIND_ADJACENT: _ClassVar[LinkKind]
+RESOLUTION_UNSPECIFIED: Resolution
+RESOLUTION_MINUTE: Resolution
+RESOLUTION_HOUR: Resolution
+RESOLUTION_DAY: Resolution
+LINK_KIND_UNSPECIFIED: LinkKind
+LINK_KIND_FEEDS: LinkKind
+LINK_KIND_CALLS: LinkKind
+LINK_KIND_ADJACENT: LinkKind
 
 class GetEnergyMapRequest(_message.Message):
     __slots__ = ("start", "end")
@@ -65,14 +88,20 @@ class MapEdge(_message.Message):
     def __init__(self, source: _Optional[str] = ..., from_regime: _Optional[str] = ..., to_regime: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ListStatesRequest(_message.Message):
-    __slots__ = ("source", "page_size", "page_token")
+    __slots__ = ("source", "page_size", "page_token", "start", "end", "resolution")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     source: str
     page_size: int
     page_token: str
-    def __init__(self, source: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    resolution: Resolution
+    def __init__(self, source: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resolution: _Optional[_Union[Resolution, str]] = ...) -> None: ...
 
 class ListStatesResponse(_message.Message):
     __slots__ = ("states", "next_page_token")
@@ -83,7 +112,7 @@ class ListStatesResponse(_message.Message):
     def __init__(self, states: _Optional[_Iterable[_Union[StateRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class StateRecord(_message.Message):
-    __slots__ = ("id", "source", "timestamp", "energy", "entropy", "domain", "regime", "previous_id")
+    __slots__ = ("id", "source", "timestamp", "energy", "entropy", "domain", "regime", "previous_id", "covered_s", "power_method", "resolution_s", "states")
     ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +121,10 @@ class StateRecord(_message.Message):
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     REGIME_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_ID_FIELD_NUMBER: _ClassVar[int]
+    COVERED_S_FIELD_NUMBER: _ClassVar[int]
+    POWER_METHOD_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_S_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
     id: str
     source: str
     timestamp: _timestamp_pb2.Timestamp
@@ -100,7 +133,11 @@ class StateRecord(_message.Message):
     domain: str
     regime: str
     previous_id: str
-    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., energy: _Optional[float] = ..., entropy: _Optional[float] = ..., domain: _Optional[str] = ..., regime: _Optional[str] = ..., previous_id: _Optional[str] = ...) -> None: ...
+    covered_s: float
+    power_method: str
+    resolution_s: float
+    states: int
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., energy: _Optional[float] = ..., entropy: _Optional[float] = ..., domain: _Optional[str] = ..., regime: _Optional[str] = ..., previous_id: _Optional[str] = ..., covered_s: _Optional[float] = ..., power_method: _Optional[str] = ..., resolution_s: _Optional[float] = ..., states: _Optional[int] = ...) -> None: ...
 
 class ListShiftStatesRequest(_message.Message):
     __slots__ = ("source", "page_size", "page_token")
@@ -203,3 +240,245 @@ class ListHeadsResponse(_message.Message):
     HEADS_FIELD_NUMBER: _ClassVar[int]
     heads: _containers.RepeatedCompositeFieldContainer[JournalHead]
     def __init__(self, heads: _Optional[_Iterable[_Union[JournalHead, _Mapping]]] = ...) -> None: ...
+
+class GetStateRequest(_message.Message):
+    __slots__ = ("source", "time")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, source: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetStateResponse(_message.Message):
+    __slots__ = ("state", "age_s")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    state: StateRecord
+    age_s: float
+    def __init__(self, state: _Optional[_Union[StateRecord, _Mapping]] = ..., age_s: _Optional[float] = ...) -> None: ...
+
+class ListRegimePathRequest(_message.Message):
+    __slots__ = ("source", "start", "end", "page_size", "page_token")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    page_size: int
+    page_token: str
+    def __init__(self, source: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRegimePathResponse(_message.Message):
+    __slots__ = ("stretches", "next_page_token")
+    STRETCHES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    stretches: _containers.RepeatedCompositeFieldContainer[RegimeStretch]
+    next_page_token: str
+    def __init__(self, stretches: _Optional[_Iterable[_Union[RegimeStretch, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RegimeStretch(_message.Message):
+    __slots__ = ("regime", "start", "end", "energy", "states", "covered_s")
+    REGIME_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    COVERED_S_FIELD_NUMBER: _ClassVar[int]
+    regime: str
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    energy: float
+    states: int
+    covered_s: float
+    def __init__(self, regime: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., energy: _Optional[float] = ..., states: _Optional[int] = ..., covered_s: _Optional[float] = ...) -> None: ...
+
+class TraceShiftRequest(_message.Message):
+    __slots__ = ("source", "shift_id", "within_s", "hops", "limit")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_ID_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_S_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    shift_id: str
+    within_s: float
+    hops: int
+    limit: int
+    def __init__(self, source: _Optional[str] = ..., shift_id: _Optional[str] = ..., within_s: _Optional[float] = ..., hops: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class TraceShiftResponse(_message.Message):
+    __slots__ = ("shift", "origins", "explanation", "complete")
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    ORIGINS_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    shift: ShiftRecord
+    origins: _containers.RepeatedCompositeFieldContainer[ShiftOrigin]
+    explanation: str
+    complete: bool
+    def __init__(self, shift: _Optional[_Union[ShiftRecord, _Mapping]] = ..., origins: _Optional[_Iterable[_Union[ShiftOrigin, _Mapping]]] = ..., explanation: _Optional[str] = ..., complete: _Optional[bool] = ...) -> None: ...
+
+class ShiftOrigin(_message.Message):
+    __slots__ = ("shift", "before_s", "hops", "score")
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_S_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    shift: ShiftRecord
+    before_s: float
+    hops: int
+    score: float
+    def __init__(self, shift: _Optional[_Union[ShiftRecord, _Mapping]] = ..., before_s: _Optional[float] = ..., hops: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
+
+class GetEnergyFlowRequest(_message.Message):
+    __slots__ = ("start", "end")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetEnergyFlowResponse(_message.Message):
+    __slots__ = ("flows", "start", "end")
+    FLOWS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    flows: _containers.RepeatedCompositeFieldContainer[EnergyFlow]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    def __init__(self, flows: _Optional[_Iterable[_Union[EnergyFlow, _Mapping]]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EnergyFlow(_message.Message):
+    __slots__ = ("link", "energy")
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    link: Link
+    energy: float
+    def __init__(self, link: _Optional[_Union[Link, _Mapping]] = ..., energy: _Optional[float] = ...) -> None: ...
+
+class Link(_message.Message):
+    __slots__ = ("from_source", "to_source", "kind", "weight")
+    FROM_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TO_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    from_source: str
+    to_source: str
+    kind: LinkKind
+    weight: float
+    def __init__(self, from_source: _Optional[str] = ..., to_source: _Optional[str] = ..., kind: _Optional[_Union[LinkKind, str]] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class ListTopConsumersRequest(_message.Message):
+    __slots__ = ("start", "end", "limit")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    limit: int
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListTopConsumersResponse(_message.Message):
+    __slots__ = ("consumers", "total_energy", "start", "end")
+    CONSUMERS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_ENERGY_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    consumers: _containers.RepeatedCompositeFieldContainer[Consumer]
+    total_energy: float
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    def __init__(self, consumers: _Optional[_Iterable[_Union[Consumer, _Mapping]]] = ..., total_energy: _Optional[float] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Consumer(_message.Message):
+    __slots__ = ("source", "energy", "share", "trend", "covered_s")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    TREND_FIELD_NUMBER: _ClassVar[int]
+    COVERED_S_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    energy: float
+    share: float
+    trend: float
+    covered_s: float
+    def __init__(self, source: _Optional[str] = ..., energy: _Optional[float] = ..., share: _Optional[float] = ..., trend: _Optional[float] = ..., covered_s: _Optional[float] = ...) -> None: ...
+
+class FindSimilarStatesRequest(_message.Message):
+    __slots__ = ("source", "time", "among", "start", "end", "limit", "resolution")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    AMONG_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    time: _timestamp_pb2.Timestamp
+    among: str
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    limit: int
+    resolution: Resolution
+    def __init__(self, source: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., among: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., resolution: _Optional[_Union[Resolution, str]] = ...) -> None: ...
+
+class FindSimilarStatesResponse(_message.Message):
+    __slots__ = ("state", "similar", "scanned", "complete")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SIMILAR_FIELD_NUMBER: _ClassVar[int]
+    SCANNED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    state: StateRecord
+    similar: _containers.RepeatedCompositeFieldContainer[SimilarState]
+    scanned: int
+    complete: bool
+    def __init__(self, state: _Optional[_Union[StateRecord, _Mapping]] = ..., similar: _Optional[_Iterable[_Union[SimilarState, _Mapping]]] = ..., scanned: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+
+class SimilarState(_message.Message):
+    __slots__ = ("state", "distance")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    state: StateRecord
+    distance: float
+    def __init__(self, state: _Optional[_Union[StateRecord, _Mapping]] = ..., distance: _Optional[float] = ...) -> None: ...
+
+class PutLinksRequest(_message.Message):
+    __slots__ = ("links",)
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.RepeatedCompositeFieldContainer[Link]
+    def __init__(self, links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ...) -> None: ...
+
+class PutLinksResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListLinksRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListLinksResponse(_message.Message):
+    __slots__ = ("links", "next_page_token")
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.RepeatedCompositeFieldContainer[Link]
+    next_page_token: str
+    def __init__(self, links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteLinksRequest(_message.Message):
+    __slots__ = ("links",)
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.RepeatedCompositeFieldContainer[Link]
+    def __init__(self, links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ...) -> None: ...
+
+class DeleteLinksResponse(_message.Message):
+    __slots__ = ("deleted",)
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    deleted: int
+    def __init__(self, deleted: _Optional[int] = ...) -> None: ...

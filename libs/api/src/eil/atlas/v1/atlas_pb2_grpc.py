@@ -50,6 +50,51 @@ class AtlasServiceStub:
                 request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListShiftStatesRequest.SerializeToString,
                 response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListShiftStatesResponse.FromString,
                 _registered_method=True)
+        self.GetState = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/GetState',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetStateRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetStateResponse.FromString,
+                _registered_method=True)
+        self.ListRegimePath = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/ListRegimePath',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListRegimePathRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListRegimePathResponse.FromString,
+                _registered_method=True)
+        self.TraceShift = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/TraceShift',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.TraceShiftRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.TraceShiftResponse.FromString,
+                _registered_method=True)
+        self.GetEnergyFlow = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/GetEnergyFlow',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyFlowRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyFlowResponse.FromString,
+                _registered_method=True)
+        self.ListTopConsumers = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/ListTopConsumers',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListTopConsumersRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListTopConsumersResponse.FromString,
+                _registered_method=True)
+        self.FindSimilarStates = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/FindSimilarStates',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.FindSimilarStatesRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.FindSimilarStatesResponse.FromString,
+                _registered_method=True)
+        self.PutLinks = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/PutLinks',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.PutLinksRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.PutLinksResponse.FromString,
+                _registered_method=True)
+        self.ListLinks = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/ListLinks',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListLinksRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListLinksResponse.FromString,
+                _registered_method=True)
+        self.DeleteLinks = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/DeleteLinks',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.DeleteLinksRequest.SerializeToString,
+                response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.DeleteLinksResponse.FromString,
+                _registered_method=True)
         self.PutObject = channel.unary_unary(
                 '/eil.atlas.v1.AtlasService/PutObject',
                 request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.PutObjectRequest.SerializeToString,
@@ -92,6 +137,69 @@ class AtlasServiceServicer:
 
     def ListShiftStates(self, request, context):
         """Regime shifts and the states they were detected in, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetState(self, request, context):
+        """The state of a source at a moment: the one whose window holds it, else the newest before it. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRegimePath(self, request, context):
+        """The regimes that a source went through in a span, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TraceShift(self, request, context):
+        """Shifts of other sources that may explain a shift: before it, and near it in the topology; the likeliest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEnergyFlow(self, request, context):
+        """Energy that links carry in a span.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTopConsumers(self, request, context):
+        """Sources that take the most energy in a span.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindSimilarStates(self, request, context):
+        """States like that of a source at a moment, the most alike first. NOT_FOUND if the source has no state then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutLinks(self, request, context):
+        """Draws links between sources; one that is there gets the new weight.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLinks(self, request, context):
+        """Links between sources, by their ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteLinks(self, request, context):
+        """Takes links away; those that are not there are passed over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +250,51 @@ def add_AtlasServiceServicer_to_server(servicer, server):
                     servicer.ListShiftStates,
                     request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListShiftStatesRequest.FromString,
                     response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListShiftStatesResponse.SerializeToString,
+            ),
+            'GetState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetState,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetStateRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetStateResponse.SerializeToString,
+            ),
+            'ListRegimePath': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRegimePath,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListRegimePathRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListRegimePathResponse.SerializeToString,
+            ),
+            'TraceShift': grpc.unary_unary_rpc_method_handler(
+                    servicer.TraceShift,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.TraceShiftRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.TraceShiftResponse.SerializeToString,
+            ),
+            'GetEnergyFlow': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEnergyFlow,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyFlowRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyFlowResponse.SerializeToString,
+            ),
+            'ListTopConsumers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTopConsumers,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListTopConsumersRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListTopConsumersResponse.SerializeToString,
+            ),
+            'FindSimilarStates': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindSimilarStates,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.FindSimilarStatesRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.FindSimilarStatesResponse.SerializeToString,
+            ),
+            'PutLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutLinks,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.PutLinksRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.PutLinksResponse.SerializeToString,
+            ),
+            'ListLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLinks,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListLinksRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListLinksResponse.SerializeToString,
+            ),
+            'DeleteLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteLinks,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.DeleteLinksRequest.FromString,
+                    response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.DeleteLinksResponse.SerializeToString,
             ),
             'PutObject': grpc.unary_unary_rpc_method_handler(
                     servicer.PutObject,
@@ -246,6 +399,249 @@ class AtlasService:
             '/eil.atlas.v1.AtlasService/ListShiftStates',
             eil_dot_atlas_dot_v1_dot_atlas__pb2.ListShiftStatesRequest.SerializeToString,
             eil_dot_atlas_dot_v1_dot_atlas__pb2.ListShiftStatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/GetState',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.GetStateRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.GetStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRegimePath(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/ListRegimePath',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.ListRegimePathRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.ListRegimePathResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TraceShift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/TraceShift',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.TraceShiftRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.TraceShiftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEnergyFlow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/GetEnergyFlow',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyFlowRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyFlowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTopConsumers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/ListTopConsumers',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.ListTopConsumersRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.ListTopConsumersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindSimilarStates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/FindSimilarStates',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.FindSimilarStatesRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.FindSimilarStatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/PutLinks',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.PutLinksRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.PutLinksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/ListLinks',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.ListLinksRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.ListLinksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/DeleteLinks',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.DeleteLinksRequest.SerializeToString,
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.DeleteLinksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,24 @@ class AtlasServiceStub:
     """Energy states, newest first."""
     ListShiftStates: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.ListShiftStatesRequest, _atlas_pb2.ListShiftStatesResponse]
     """Regime shifts and the states they were detected in, newest first."""
+    GetState: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.GetStateRequest, _atlas_pb2.GetStateResponse]
+    """The state of a source at a moment: the one whose window holds it, else the newest before it. NOT_FOUND if there is none."""
+    ListRegimePath: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.ListRegimePathRequest, _atlas_pb2.ListRegimePathResponse]
+    """The regimes that a source went through in a span, oldest first."""
+    TraceShift: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.TraceShiftRequest, _atlas_pb2.TraceShiftResponse]
+    """Shifts of other sources that may explain a shift: before it, and near it in the topology; the likeliest first."""
+    GetEnergyFlow: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.GetEnergyFlowRequest, _atlas_pb2.GetEnergyFlowResponse]
+    """Energy that links carry in a span."""
+    ListTopConsumers: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.ListTopConsumersRequest, _atlas_pb2.ListTopConsumersResponse]
+    """Sources that take the most energy in a span."""
+    FindSimilarStates: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.FindSimilarStatesRequest, _atlas_pb2.FindSimilarStatesResponse]
+    """States like that of a source at a moment, the most alike first. NOT_FOUND if the source has no state then."""
+    PutLinks: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.PutLinksRequest, _atlas_pb2.PutLinksResponse]
+    """Draws links between sources; one that is there gets the new weight."""
+    ListLinks: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.ListLinksRequest, _atlas_pb2.ListLinksResponse]
+    """Links between sources, by their ends."""
+    DeleteLinks: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.DeleteLinksRequest, _atlas_pb2.DeleteLinksResponse]
+    """Takes links away; those that are not there are passed over."""
     PutObject: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.PutObjectRequest, _atlas_pb2.PutObjectResponse]
     """Stores an object under its SHA-256."""
     GetObject: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.GetObjectRequest, _atlas_pb2.GetObjectResponse]
@@ -59,6 +77,24 @@ class AtlasServiceAsyncStub(AtlasServiceStub):
     """Energy states, newest first."""
     ListShiftStates: _aio.UnaryUnaryMultiCallable[_atlas_pb2.ListShiftStatesRequest, _atlas_pb2.ListShiftStatesResponse]  # type: ignore[assignment]
     """Regime shifts and the states they were detected in, newest first."""
+    GetState: _aio.UnaryUnaryMultiCallable[_atlas_pb2.GetStateRequest, _atlas_pb2.GetStateResponse]  # type: ignore[assignment]
+    """The state of a source at a moment: the one whose window holds it, else the newest before it. NOT_FOUND if there is none."""
+    ListRegimePath: _aio.UnaryUnaryMultiCallable[_atlas_pb2.ListRegimePathRequest, _atlas_pb2.ListRegimePathResponse]  # type: ignore[assignment]
+    """The regimes that a source went through in a span, oldest first."""
+    TraceShift: _aio.UnaryUnaryMultiCallable[_atlas_pb2.TraceShiftRequest, _atlas_pb2.TraceShiftResponse]  # type: ignore[assignment]
+    """Shifts of other sources that may explain a shift: before it, and near it in the topology; the likeliest first."""
+    GetEnergyFlow: _aio.UnaryUnaryMultiCallable[_atlas_pb2.GetEnergyFlowRequest, _atlas_pb2.GetEnergyFlowResponse]  # type: ignore[assignment]
+    """Energy that links carry in a span."""
+    ListTopConsumers: _aio.UnaryUnaryMultiCallable[_atlas_pb2.ListTopConsumersRequest, _atlas_pb2.ListTopConsumersResponse]  # type: ignore[assignment]
+    """Sources that take the most energy in a span."""
+    FindSimilarStates: _aio.UnaryUnaryMultiCallable[_atlas_pb2.FindSimilarStatesRequest, _atlas_pb2.FindSimilarStatesResponse]  # type: ignore[assignment]
+    """States like that of a source at a moment, the most alike first. NOT_FOUND if the source has no state then."""
+    PutLinks: _aio.UnaryUnaryMultiCallable[_atlas_pb2.PutLinksRequest, _atlas_pb2.PutLinksResponse]  # type: ignore[assignment]
+    """Draws links between sources; one that is there gets the new weight."""
+    ListLinks: _aio.UnaryUnaryMultiCallable[_atlas_pb2.ListLinksRequest, _atlas_pb2.ListLinksResponse]  # type: ignore[assignment]
+    """Links between sources, by their ends."""
+    DeleteLinks: _aio.UnaryUnaryMultiCallable[_atlas_pb2.DeleteLinksRequest, _atlas_pb2.DeleteLinksResponse]  # type: ignore[assignment]
+    """Takes links away; those that are not there are passed over."""
     PutObject: _aio.UnaryUnaryMultiCallable[_atlas_pb2.PutObjectRequest, _atlas_pb2.PutObjectResponse]  # type: ignore[assignment]
     """Stores an object under its SHA-256."""
     GetObject: _aio.UnaryUnaryMultiCallable[_atlas_pb2.GetObjectRequest, _atlas_pb2.GetObjectResponse]  # type: ignore[assignment]
@@ -94,6 +130,78 @@ class AtlasServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_atlas_pb2.ListShiftStatesResponse, _abc.Awaitable[_atlas_pb2.ListShiftStatesResponse]]:
         """Regime shifts and the states they were detected in, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetState(
+        self,
+        request: _atlas_pb2.GetStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.GetStateResponse, _abc.Awaitable[_atlas_pb2.GetStateResponse]]:
+        """The state of a source at a moment: the one whose window holds it, else the newest before it. NOT_FOUND if there is none."""
+
+    @_abc_1.abstractmethod
+    def ListRegimePath(
+        self,
+        request: _atlas_pb2.ListRegimePathRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.ListRegimePathResponse, _abc.Awaitable[_atlas_pb2.ListRegimePathResponse]]:
+        """The regimes that a source went through in a span, oldest first."""
+
+    @_abc_1.abstractmethod
+    def TraceShift(
+        self,
+        request: _atlas_pb2.TraceShiftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.TraceShiftResponse, _abc.Awaitable[_atlas_pb2.TraceShiftResponse]]:
+        """Shifts of other sources that may explain a shift: before it, and near it in the topology; the likeliest first."""
+
+    @_abc_1.abstractmethod
+    def GetEnergyFlow(
+        self,
+        request: _atlas_pb2.GetEnergyFlowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.GetEnergyFlowResponse, _abc.Awaitable[_atlas_pb2.GetEnergyFlowResponse]]:
+        """Energy that links carry in a span."""
+
+    @_abc_1.abstractmethod
+    def ListTopConsumers(
+        self,
+        request: _atlas_pb2.ListTopConsumersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.ListTopConsumersResponse, _abc.Awaitable[_atlas_pb2.ListTopConsumersResponse]]:
+        """Sources that take the most energy in a span."""
+
+    @_abc_1.abstractmethod
+    def FindSimilarStates(
+        self,
+        request: _atlas_pb2.FindSimilarStatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.FindSimilarStatesResponse, _abc.Awaitable[_atlas_pb2.FindSimilarStatesResponse]]:
+        """States like that of a source at a moment, the most alike first. NOT_FOUND if the source has no state then."""
+
+    @_abc_1.abstractmethod
+    def PutLinks(
+        self,
+        request: _atlas_pb2.PutLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.PutLinksResponse, _abc.Awaitable[_atlas_pb2.PutLinksResponse]]:
+        """Draws links between sources; one that is there gets the new weight."""
+
+    @_abc_1.abstractmethod
+    def ListLinks(
+        self,
+        request: _atlas_pb2.ListLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.ListLinksResponse, _abc.Awaitable[_atlas_pb2.ListLinksResponse]]:
+        """Links between sources, by their ends."""
+
+    @_abc_1.abstractmethod
+    def DeleteLinks(
+        self,
+        request: _atlas_pb2.DeleteLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_atlas_pb2.DeleteLinksResponse, _abc.Awaitable[_atlas_pb2.DeleteLinksResponse]]:
+        """Takes links away; those that are not there are passed over."""
 
     @_abc_1.abstractmethod
     def PutObject(
