@@ -109,6 +109,7 @@ class World:
             "model": "alpha-model",
             "holder": "alpha-owner",
             "checkpoint_id": checkpoint["checkpoint_id"],
+            "form": "grid",
         }
         self.approvable = to_approve["prediction_id"]
         self.secrets = {
@@ -180,7 +181,11 @@ class World:
         elif field.type == FieldDescriptor.TYPE_DOUBLE:
             setattr(message, name, {"horizon_s": 60.0, "level": 0.5, "avg_utilization": 0.4}.get(name, 0.5))
         elif field.type != FieldDescriptor.TYPE_STRING:
-            setattr(message, name, {"side": 4, "mode": 1, "page_size": 50, "interval_s": 3600}.get(name, 1))
+            setattr(
+                message,
+                name,
+                {"side": 4, "mode": 1, "page_size": 50, "interval_s": 3600, "resolution_s": 60}.get(name, 1),
+            )
 
     def _moment_us(self, name: str) -> int:
         return self.now_us - 3600 * 10**6 if name in ("start", "baseline_start") else self.now_us

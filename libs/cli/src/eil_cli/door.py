@@ -84,6 +84,17 @@ class Door:
             raise refusal(status, answer)
         return answer
 
+    def download(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
+        """GET of what is no JSON, e.g. a picture, as it came.
+
+        Raises:
+            DoorError: it was refused, or no answer came.
+        """
+        response = self._request("GET", path, params=params)
+        if response.status_code >= 400:
+            raise refusal(response.status_code, _content(response))
+        return response.content
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
@@ -96,17 +107,21 @@ class Door:
     ) -> None:
         self.close()
 
-    def _send(
+    def _send(self, method: str, path: str, **sent: Any) -> tuple[int, Any]:
+        response = self._request(method, path, **sent)
+        return response.status_code, _content(response)
+
+    def _request(
         self,
         method: str,
         path: str,
         *,
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
-    ) -> tuple[int, Any]:
+    ) -> httpx.Response:
         began = time.monotonic()
         try:
-            response = self._client.request(method, path, json=body, params=params)
+            return self._client.request(method, path, json=body, params=params)
         except httpx.TimeoutException:
             waited_s = time.monotonic() - began
             raise DoorError(
@@ -121,10 +136,14 @@ class Door:
                 "UNREACHABLE",
                 f"{self._client.base_url} does not answer ({error}); see `eil status`, start the mesh with `eil up --detach`",
             ) from None
-        try:
-            return response.status_code, response.json()
-        except ValueError:
-            return response.status_code, {"message": response.text.strip()}
+
+
+def _content(response: httpx.Response) -> Any:
+    """The answer's JSON; anything else is a message."""
+    try:
+        return response.json()
+    except ValueError:
+        return {"message": response.text.strip()}
 
 
 def refusal(status: int, answer: Any) -> DoorError:

@@ -13,11 +13,10 @@ from eil_atlas import topology
 from eil_atlas.answers import Answers
 from eil_atlas.changes import END_OF_TIME_US, Shift
 from eil_atlas.domain.spans import DAY_US
-from eil_atlas.domain.windows import WINDOW_S, WINDOW_US, window_start_us
+from eil_atlas.domain.windows import WINDOW_US, window_start_us
 from eil_atlas.records import LEVELS, link_of, link_record, place_of, shift_record, state_record, strange, token_after
 
 DEFAULT_SPAN_US = 3600 * MICROSECONDS
-LONGEST_MAP_US = 31 * DAY_US
 LONGEST_SPAN_US = 732 * DAY_US
 DEFAULT_WITHIN_S, DEFAULT_HOPS, DEFAULT_LIMIT = 900.0, 3, 10
 LONGEST_PATH = 100
@@ -38,36 +37,6 @@ class GraphMethods(atlas_pb2_grpc.AtlasServiceServicer):
 
     def __init__(self, answers: Answers, clock: Clock, domain: str) -> None:
         self._answers, self._clock, self._domain = answers, clock, domain
-
-    async def GetEnergyMap(
-        self, request: atlas_pb2.GetEnergyMapRequest, context: grpc.aio.ServicerContext
-    ) -> atlas_pb2.GetEnergyMapResponse:
-        tenant = caller().tenant
-        if (span := await self._span(tenant, request, LONGEST_MAP_US)) is None:
-            return atlas_pb2.GetEnergyMapResponse(unit="J", resolution_s=WINDOW_S)
-        sums = await self._answers.sums(tenant, *span)
-        changes = await self._answers.store.read(lambda conn: topology.regime_changes(conn, tenant, *span))
-        return atlas_pb2.GetEnergyMapResponse(
-            nodes=[
-                atlas_pb2.MapNode(
-                    source=one.source,
-                    energy=one.energy_j,
-                    entropy=one.entropy,
-                    regime=one.last_regime,
-                    states=one.states,
-                )
-                for one in sums
-            ],
-            edges=[
-                atlas_pb2.MapEdge(source=source, from_regime=left, to_regime=entered, count=times)
-                for source, left, entered, times in changes
-            ],
-            start=from_us(span[0]),
-            end=from_us(span[1]),
-            unit="J",
-            total_energy=sum(one.energy_j for one in sums),
-            resolution_s=WINDOW_S,
-        )
 
     async def ListStates(
         self, request: atlas_pb2.ListStatesRequest, context: grpc.aio.ServicerContext
@@ -109,7 +78,7 @@ class GraphMethods(atlas_pb2_grpc.AtlasServiceServicer):
     ) -> atlas_pb2.ListRegimePathResponse:
         tenant, (size, token) = caller().tenant, page_of(request)
         size = min(size, LONGEST_PATH)
-        if (span := await self._span(tenant, request)) is None:
+        if (span := await self.span(tenant, request)) is None:
             return atlas_pb2.ListRegimePathResponse()
         start_us, end_us = span
         if token:
@@ -160,7 +129,7 @@ class GraphMethods(atlas_pb2_grpc.AtlasServiceServicer):
         self, request: atlas_pb2.GetEnergyFlowRequest, context: grpc.aio.ServicerContext
     ) -> atlas_pb2.GetEnergyFlowResponse:
         tenant = caller().tenant
-        if (span := await self._span(tenant, request)) is None:
+        if (span := await self.span(tenant, request)) is None:
             return atlas_pb2.GetEnergyFlowResponse()
         flows = await self._answers.flow(tenant, *span)
         return atlas_pb2.GetEnergyFlowResponse(
@@ -173,7 +142,7 @@ class GraphMethods(atlas_pb2_grpc.AtlasServiceServicer):
         self, request: atlas_pb2.ListTopConsumersRequest, context: grpc.aio.ServicerContext
     ) -> atlas_pb2.ListTopConsumersResponse:
         tenant = caller().tenant
-        if (span := await self._span(tenant, request)) is None:
+        if (span := await self.span(tenant, request)) is None:
             return atlas_pb2.ListTopConsumersResponse()
         consumers, total_j = await self._answers.top(tenant, *span, request.limit or DEFAULT_LIMIT)
         return atlas_pb2.ListTopConsumersResponse(
@@ -197,7 +166,7 @@ class GraphMethods(atlas_pb2_grpc.AtlasServiceServicer):
     ) -> atlas_pb2.FindSimilarStatesResponse:
         tenant, level_us = caller().tenant, LEVELS[request.resolution]
         target = await self._answers.state_at(tenant, request.source, self._moment_us(request), level_us)
-        span = await self._span(tenant, request) or (0, 0)
+        span = await self.span(tenant, request) or (0, 0)
         found, scanned, complete = await self._answers.similar(
             tenant, target, request.among, span, request.limit or DEFAULT_LIMIT
         )
@@ -245,7 +214,7 @@ class GraphMethods(atlas_pb2_grpc.AtlasServiceServicer):
     def _moment_us(self, request: Any) -> int:
         return to_us(request.time) if request.HasField("time") else self._clock.now_us()
 
-    async def _span(
+    async def span(
         self, tenant: str, request: SpanRequest, longest_us: int = LONGEST_SPAN_US
     ) -> tuple[int, int] | None:
         """The whole windows that a request asks for: its begin goes down and its end up to a window's edge. None: without an end, and the

@@ -1,4 +1,4 @@
-"""gRPC ⇄ objects and heads; the graph's methods are in `graph_methods`."""
+"""gRPC ⇄ objects and heads; the methods of the graph and of maps are in `graph_methods` and `map_methods`."""
 
 import asyncio
 
@@ -11,10 +11,10 @@ from eil_mesh.store import Store
 
 from eil_atlas import heads, objects
 from eil_atlas.answers import Answers
-from eil_atlas.graph_methods import GraphMethods
+from eil_atlas.map_methods import MapMethods
 
 
-class AtlasService(GraphMethods):
+class AtlasService(MapMethods):
     """See the contract for what each method promises."""
 
     def __init__(self, store: Store, contents: objects.Objects, answers: Answers, clock: Clock, domain: str) -> None:

@@ -11,13 +11,14 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from eil_cli.atlas import map as energy_map
 from eil_cli.loop import Token, call
 from eil_cli.terminal import AsJson, Failure, State, expected_errors, out, print_json, state_folder
 
 if TYPE_CHECKING:
     from eil_cli.atlas.client import Archive, Page
 
-HELP = """What the Atlas keeps: samples, segments, objects, checkpoints."""
+HELP = """What the Atlas keeps: energy maps, samples, segments, objects, checkpoints."""
 Start = Annotated[str, typer.Option("--start", metavar="TIME", help="Begin, included (RFC 3339).")]
 End = Annotated[str, typer.Option("--end", metavar="TIME", help="End, excluded (RFC 3339).")]
 Rows = Annotated[int, typer.Option("--rows", min=1, max=1000, help="Rows shown.")]
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     atlas = typer.Typer(help=HELP, no_args_is_help=True)
     for command in (segments, samples, objects, checkpoints, lineage, put, get):
         atlas.command()(command)
+    energy_map.register(atlas)
     app.add_typer(atlas, name="atlas", rich_help_panel="Run")
 
 

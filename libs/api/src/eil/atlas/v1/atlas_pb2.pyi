@@ -3,6 +3,7 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from eil.common.v1 import access_pb2 as _access_pb2
 from google.api import annotations_pb2 as _annotations_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -36,15 +37,47 @@ LINK_KIND_CALLS: LinkKind
 LINK_KIND_ADJACENT: LinkKind
 
 class GetEnergyMapRequest(_message.Message):
-    __slots__ = ("start", "end")
+    __slots__ = ("start", "end", "form", "resolution_s", "quantity", "grid_rows", "grid_racks", "diffusion_time")
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_S_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    GRID_ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_RACKS_FIELD_NUMBER: _ClassVar[int]
+    DIFFUSION_TIME_FIELD_NUMBER: _ClassVar[int]
     start: _timestamp_pb2.Timestamp
     end: _timestamp_pb2.Timestamp
-    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    form: str
+    resolution_s: int
+    quantity: str
+    grid_rows: int
+    grid_racks: int
+    diffusion_time: float
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., form: _Optional[str] = ..., resolution_s: _Optional[int] = ..., quantity: _Optional[str] = ..., grid_rows: _Optional[int] = ..., grid_racks: _Optional[int] = ..., diffusion_time: _Optional[float] = ...) -> None: ...
+
+class DrawEnergyMapRequest(_message.Message):
+    __slots__ = ("picture", "start", "end", "form", "quantity", "grid_rows", "grid_racks", "diffusion_time")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    GRID_ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_RACKS_FIELD_NUMBER: _ClassVar[int]
+    DIFFUSION_TIME_FIELD_NUMBER: _ClassVar[int]
+    picture: str
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    form: str
+    quantity: str
+    grid_rows: int
+    grid_racks: int
+    diffusion_time: float
+    def __init__(self, picture: _Optional[str] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., form: _Optional[str] = ..., quantity: _Optional[str] = ..., grid_rows: _Optional[int] = ..., grid_racks: _Optional[int] = ..., diffusion_time: _Optional[float] = ...) -> None: ...
 
 class GetEnergyMapResponse(_message.Message):
-    __slots__ = ("nodes", "edges", "start", "end", "unit", "total_energy", "resolution_s")
+    __slots__ = ("nodes", "edges", "start", "end", "unit", "total_energy", "resolution_s", "frames", "form", "quantity", "frame_unit", "method", "row_coordinates", "rack_coordinates", "places", "unplaced", "links")
     NODES_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +85,16 @@ class GetEnergyMapResponse(_message.Message):
     UNIT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_ENERGY_FIELD_NUMBER: _ClassVar[int]
     RESOLUTION_S_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    FRAME_UNIT_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    ROW_COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    RACK_COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    UNPLACED_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
     nodes: _containers.RepeatedCompositeFieldContainer[MapNode]
     edges: _containers.RepeatedCompositeFieldContainer[MapEdge]
     start: _timestamp_pb2.Timestamp
@@ -59,7 +102,99 @@ class GetEnergyMapResponse(_message.Message):
     unit: str
     total_energy: float
     resolution_s: float
-    def __init__(self, nodes: _Optional[_Iterable[_Union[MapNode, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[MapEdge, _Mapping]]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unit: _Optional[str] = ..., total_energy: _Optional[float] = ..., resolution_s: _Optional[float] = ...) -> None: ...
+    frames: _containers.RepeatedCompositeFieldContainer[MapFrame]
+    form: str
+    quantity: str
+    frame_unit: str
+    method: str
+    row_coordinates: _containers.RepeatedScalarFieldContainer[float]
+    rack_coordinates: _containers.RepeatedScalarFieldContainer[float]
+    places: _containers.RepeatedCompositeFieldContainer[MapPlace]
+    unplaced: _containers.RepeatedScalarFieldContainer[str]
+    links: _containers.RepeatedCompositeFieldContainer[MapLink]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[MapNode, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[MapEdge, _Mapping]]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unit: _Optional[str] = ..., total_energy: _Optional[float] = ..., resolution_s: _Optional[float] = ..., frames: _Optional[_Iterable[_Union[MapFrame, _Mapping]]] = ..., form: _Optional[str] = ..., quantity: _Optional[str] = ..., frame_unit: _Optional[str] = ..., method: _Optional[str] = ..., row_coordinates: _Optional[_Iterable[float]] = ..., rack_coordinates: _Optional[_Iterable[float]] = ..., places: _Optional[_Iterable[_Union[MapPlace, _Mapping]]] = ..., unplaced: _Optional[_Iterable[str]] = ..., links: _Optional[_Iterable[_Union[MapLink, _Mapping]]] = ...) -> None: ...
+
+class MapPlace(_message.Message):
+    __slots__ = ("source", "row", "rack")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    RACK_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    row: float
+    rack: float
+    def __init__(self, source: _Optional[str] = ..., row: _Optional[float] = ..., rack: _Optional[float] = ...) -> None: ...
+
+class MapLink(_message.Message):
+    __slots__ = ("source", "target", "kind", "weight")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    target: str
+    kind: str
+    weight: float
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., kind: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class MapFrame(_message.Message):
+    __slots__ = ("start", "end", "nodes", "missing", "values", "uncertainties", "estimates", "local_spread", "diffusion_time", "diffusion_time_racks", "amplitude", "fitted")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    UNCERTAINTIES_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATES_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_SPREAD_FIELD_NUMBER: _ClassVar[int]
+    DIFFUSION_TIME_FIELD_NUMBER: _ClassVar[int]
+    DIFFUSION_TIME_RACKS_FIELD_NUMBER: _ClassVar[int]
+    AMPLITUDE_FIELD_NUMBER: _ClassVar[int]
+    FITTED_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    nodes: _containers.RepeatedCompositeFieldContainer[MapReading]
+    missing: _containers.RepeatedCompositeFieldContainer[MapGap]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    uncertainties: _containers.RepeatedScalarFieldContainer[float]
+    estimates: _containers.RepeatedCompositeFieldContainer[MapEstimate]
+    local_spread: float
+    diffusion_time: float
+    diffusion_time_racks: float
+    amplitude: float
+    fitted: int
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[MapReading, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[MapGap, _Mapping]]] = ..., values: _Optional[_Iterable[float]] = ..., uncertainties: _Optional[_Iterable[float]] = ..., estimates: _Optional[_Iterable[_Union[MapEstimate, _Mapping]]] = ..., local_spread: _Optional[float] = ..., diffusion_time: _Optional[float] = ..., diffusion_time_racks: _Optional[float] = ..., amplitude: _Optional[float] = ..., fitted: _Optional[int] = ...) -> None: ...
+
+class MapReading(_message.Message):
+    __slots__ = ("source", "value", "uncertainty", "covered_s", "regime")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNCERTAINTY_FIELD_NUMBER: _ClassVar[int]
+    COVERED_S_FIELD_NUMBER: _ClassVar[int]
+    REGIME_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    value: float
+    uncertainty: float
+    covered_s: float
+    regime: str
+    def __init__(self, source: _Optional[str] = ..., value: _Optional[float] = ..., uncertainty: _Optional[float] = ..., covered_s: _Optional[float] = ..., regime: _Optional[str] = ...) -> None: ...
+
+class MapGap(_message.Message):
+    __slots__ = ("source", "covered_s")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    COVERED_S_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    covered_s: float
+    def __init__(self, source: _Optional[str] = ..., covered_s: _Optional[float] = ...) -> None: ...
+
+class MapEstimate(_message.Message):
+    __slots__ = ("name", "value", "uncertainty")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNCERTAINTY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    uncertainty: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., uncertainty: _Optional[float] = ...) -> None: ...
 
 class MapNode(_message.Message):
     __slots__ = ("source", "energy", "entropy", "regime", "states")

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from eil.atlas.v1 import atlas_pb2 as eil_dot_atlas_dot_v1_dot_atlas__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -39,6 +40,11 @@ class AtlasServiceStub:
                 '/eil.atlas.v1.AtlasService/GetEnergyMap',
                 request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyMapRequest.SerializeToString,
                 response_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyMapResponse.FromString,
+                _registered_method=True)
+        self.DrawEnergyMap = channel.unary_unary(
+                '/eil.atlas.v1.AtlasService/DrawEnergyMap',
+                request_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.DrawEnergyMapRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
         self.ListStates = channel.unary_unary(
                 '/eil.atlas.v1.AtlasService/ListStates',
@@ -123,6 +129,14 @@ class AtlasServiceServicer:
 
     def GetEnergyMap(self, request, context):
         """Energy of the tenant's sources in a window of time, as a graph: a node a source, an edge a transition.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrawEnergyMap(self, request, context):
+        """The energy map as a picture: PNG or SVG by the path's ending. NOT_FOUND if no source has a state in the window.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,6 +255,11 @@ def add_AtlasServiceServicer_to_server(servicer, server):
                     request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyMapRequest.FromString,
                     response_serializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyMapResponse.SerializeToString,
             ),
+            'DrawEnergyMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrawEnergyMap,
+                    request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.DrawEnergyMapRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
             'ListStates': grpc.unary_unary_rpc_method_handler(
                     servicer.ListStates,
                     request_deserializer=eil_dot_atlas_dot_v1_dot_atlas__pb2.ListStatesRequest.FromString,
@@ -345,6 +364,33 @@ class AtlasService:
             '/eil.atlas.v1.AtlasService/GetEnergyMap',
             eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyMapRequest.SerializeToString,
             eil_dot_atlas_dot_v1_dot_atlas__pb2.GetEnergyMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrawEnergyMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.atlas.v1.AtlasService/DrawEnergyMap',
+            eil_dot_atlas_dot_v1_dot_atlas__pb2.DrawEnergyMapRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

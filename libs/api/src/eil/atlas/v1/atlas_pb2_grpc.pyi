@@ -5,6 +5,7 @@ The memory: states, transitions, shifts, maps, objects, anchored journal heads."
 
 from collections import abc as _abc
 from eil.atlas.v1 import atlas_pb2 as _atlas_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -35,6 +36,10 @@ class AtlasServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AtlasServiceAsyncStub: ...
     GetEnergyMap: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.GetEnergyMapRequest, _atlas_pb2.GetEnergyMapResponse]
     """Energy of the tenant's sources in a window of time, as a graph: a node a source, an edge a transition."""
+    DrawEnergyMap: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.DrawEnergyMapRequest, _httpbody_pb2.HttpBody]
+    """The energy map as a picture: PNG or SVG by the path's ending. NOT_FOUND if no source has a state in the window.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     ListStates: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.ListStatesRequest, _atlas_pb2.ListStatesResponse]
     """Energy states, newest first."""
     ListShiftStates: _grpc.UnaryUnaryMultiCallable[_atlas_pb2.ListShiftStatesRequest, _atlas_pb2.ListShiftStatesResponse]
@@ -73,6 +78,10 @@ class AtlasServiceAsyncStub(AtlasServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetEnergyMap: _aio.UnaryUnaryMultiCallable[_atlas_pb2.GetEnergyMapRequest, _atlas_pb2.GetEnergyMapResponse]  # type: ignore[assignment]
     """Energy of the tenant's sources in a window of time, as a graph: a node a source, an edge a transition."""
+    DrawEnergyMap: _aio.UnaryUnaryMultiCallable[_atlas_pb2.DrawEnergyMapRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The energy map as a picture: PNG or SVG by the path's ending. NOT_FOUND if no source has a state in the window.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     ListStates: _aio.UnaryUnaryMultiCallable[_atlas_pb2.ListStatesRequest, _atlas_pb2.ListStatesResponse]  # type: ignore[assignment]
     """Energy states, newest first."""
     ListShiftStates: _aio.UnaryUnaryMultiCallable[_atlas_pb2.ListShiftStatesRequest, _atlas_pb2.ListShiftStatesResponse]  # type: ignore[assignment]
@@ -114,6 +123,16 @@ class AtlasServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_atlas_pb2.GetEnergyMapResponse, _abc.Awaitable[_atlas_pb2.GetEnergyMapResponse]]:
         """Energy of the tenant's sources in a window of time, as a graph: a node a source, an edge a transition."""
+
+    @_abc_1.abstractmethod
+    def DrawEnergyMap(
+        self,
+        request: _atlas_pb2.DrawEnergyMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """The energy map as a picture: PNG or SVG by the path's ending. NOT_FOUND if no source has a state in the window.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
 
     @_abc_1.abstractmethod
     def ListStates(
