@@ -13,6 +13,7 @@ from eil_atlas.main import SCHEMA
 from eil_atlas.settings import AtlasSettings
 from eil_mesh import event_log
 from eil_mesh.clock import ManualClock
+from eil_mesh.postgres import PostgresStore
 from eil_mesh.store import Store
 
 NEO4J = os.environ.get("EIL_TEST_NEO4J", "")
@@ -52,6 +53,11 @@ class Side:
 def atlas_store(path: Path) -> Store:
     """A store with the service's tables."""
     return Store(path, event_log.SCHEMA + SCHEMA, ManualClock(), durable=False)
+
+
+def atlas_store_in(url: str, schema: str) -> Store:
+    """The same in a schema of a PostgreSQL server."""
+    return PostgresStore(url, schema, event_log.SCHEMA + SCHEMA, ManualClock(), durable=False)
 
 
 async def erase(driver: Any, *tenants: str, outbox: str) -> None:

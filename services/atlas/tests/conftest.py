@@ -15,7 +15,8 @@ from eil_atlas.folder import Folder
 from eil_atlas.graph import Graph
 from eil_atlas.neo4j_graph import Neo4jGraph, connect
 from eil_atlas.store_graph import StoreGraph
-from support.atlas import HOW, NEO4J, Side, atlas_store, erase, neo4j_settings
+from eil_mesh.testing import postgres_schema, postgres_url
+from support.atlas import HOW, NEO4J, Side, atlas_store, atlas_store_in, erase, neo4j_settings
 from support.places import Files, Keys, Place, bucket_of
 
 
@@ -65,15 +66,21 @@ def nowhere() -> str:
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-@pytest.fixture(params=["store", "neo4j"])
+@pytest.fixture(params=["sqlite", "postgres", "neo4j"])
 async def side(request, tmp_path: Path) -> AsyncIterator[Side]:
     if request.param == "neo4j" and not NEO4J:
         pytest.skip(HOW)
-    store, own = atlas_store(tmp_path / "atlas.db"), uuid.uuid4().hex
+    if request.param == "postgres" and not postgres_url():
+        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
+    own = uuid.uuid4().hex
     tenants = f"{own}-a", f"{own}-b"
     async with AsyncExitStack() as stack:
+        if request.param == "postgres":
+            store = atlas_store_in(postgres_url(), stack.enter_context(postgres_schema()))
+        else:
+            store = atlas_store(tmp_path / "atlas.db")
         stack.callback(store.close)
-        if request.param == "store":
+        if request.param != "neo4j":
             graph: Graph = StoreGraph(store)
         else:
             settings = neo4j_settings(tmp_path)
