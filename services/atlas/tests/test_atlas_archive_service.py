@@ -22,6 +22,8 @@ from eil_mesh.status import reason_of
 from eil_mesh.store import Store
 from eil_mesh.testing import metadata, running, token
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 CLOCK = ManualClock()
 T0 = CLOCK.now_us() - CLOCK.now_us() % HOUR_US - 10 * HOUR_US
 S = 1_000_000

@@ -23,6 +23,8 @@ from eil_mesh.status import reason_of
 from eil_mesh.store import Store
 from eil_mesh.testing import metadata, running, token
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 CLOCK = ManualClock()
 T0 = CLOCK.now_us() - CLOCK.now_us() % WINDOW_US - 60 * WINDOW_US
 S = 1_000_000
