@@ -8,6 +8,7 @@ again.
 import json
 import os
 import random
+import ssl
 import threading
 import time
 from collections import Counter
@@ -92,7 +93,7 @@ class Reader:
         """(path, status, Retry-After)."""
         self._client = httpx.Client(
             base_url=mesh.endpoint.url,
-            verify=mesh.endpoint.ca,
+            verify=ssl.create_default_context(cafile=mesh.endpoint.ca),
             headers={"authorization": f"Bearer {mesh.token('viewer', tenant='demo')}"},
             timeout=40.0,
         )

@@ -272,18 +272,18 @@ class Neo4jGraph:
     async def _ask_alone(self, query: str) -> None:
         """Run what cannot stand in a transaction of ours."""
         try:
-            async with asyncio.timeout(self._settings.neo4j_query_s):
+            async with asyncio.timeout(self._settings.neo4j_write_s):
                 await self._driver.execute_query(cast(LiteralString, query), database_=self._settings.neo4j_database)
         except (DriverError, Neo4jError, OSError, TimeoutError) as error:
             raise _unreachable(error) from error
 
     async def _do(self, work: Callable[[AsyncManagedTransaction], Awaitable[T]], *, write: bool = True) -> T:
         """Do work in a transaction. Raises Unavailable."""
-        limit_s = self._settings.neo4j_query_s
+        limit_s = self._settings.neo4j_write_s if write else self._settings.neo4j_query_s
         bounded = unit_of_work(timeout=limit_s)(work)  # the server ends it, too
         try:
             async with (
-                asyncio.timeout(2 * limit_s),
+                asyncio.timeout(limit_s),
                 self._driver.session(database=self._settings.neo4j_database) as session,
             ):
                 return await (session.execute_write(bounded) if write else session.execute_read(bounded))

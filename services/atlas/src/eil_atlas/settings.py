@@ -32,8 +32,10 @@ class AtlasSettings(MeshSettings):
     """Database there."""
     neo4j_connect_s: float = Field(default=5.0, gt=0)
     """Longest time to get a connection to Neo4j, and to try a transaction anew [s]."""
-    neo4j_query_s: float = Field(default=20.0, gt=0)
-    """Longest time that a question to Neo4j, or a batch of writes, may take [s]."""
+    neo4j_query_s: float = Field(default=5.0, gt=0)
+    """Longest time that a question to Neo4j may take [s]; an answer may ask several, and the door waits 15 s."""
+    neo4j_write_s: float = Field(default=30.0, gt=0)
+    """Longest time that a batch of writes to Neo4j may take [s]."""
     neo4j_outbox_entries: int = Field(default=200_000, gt=0)
     """Entries that may wait for Neo4j; when so many do, following pauses until there is room."""
     objects_url: str = Field(default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[A-Za-z0-9_.-]+)*/?)?$")
