@@ -1,9 +1,6 @@
 """What a relay sends to Kafka, what it does while there is none, and when writes are refused because of it."""
 
 import asyncio
-import os
-import socket
-import subprocess
 from typing import Any
 
 import pytest
@@ -19,12 +16,12 @@ from eil_mesh.settings import load_settings
 from eil_mesh.testing import kafka_prefix, kafka_servers
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
+from support.servers import Server
 
 TOPIC = "test.facts"
 SERVICE = (("x-eil-service", "cli"),)
 NOWHERE = "127.0.0.1:1"
 HEARD = "CREATE TABLE IF NOT EXISTS heard (id INTEGER PRIMARY KEY, name TEXT) STRICT;"
-SCRIPT = os.environ.get("EIL_TEST_KAFKA_SCRIPT", "")
 needs_broker = pytest.mark.skipif(
     not kafka_servers(), reason="needs a Kafka broker: EIL_TEST_KAFKA=127.0.0.1:9092 make test"
 )
@@ -168,17 +165,9 @@ class TestRelay:
             (record,) = await asyncio.to_thread(records, kafka, TOPIC, 1)
             assert len(record.value) > 5_000_000
 
-    @pytest.mark.skipif(
-        not SCRIPT, reason="needs a broker that may be stopped: EIL_TEST_KAFKA_SCRIPT=FILE, run as `FILE start|stop`"
-    )
     async def test_a_broker_that_stops_and_comes_back_loses_nothing(self, serve, until, tmp_path):
-        folder, port = tmp_path / "broker", free_port()
-
-        def broker(*what):
-            subprocess.run([SCRIPT, *map(str, what)], check=True, stdout=subprocess.DEVNULL)
-
-        await asyncio.to_thread(broker, "start", port, folder)
-        settings = {"kafka": f"127.0.0.1:{port}", "kafka_partitions": 3, "grace_s": 0.0}
+        broker = Server("kafka", tmp_path / "broker")
+        settings = {"kafka": await asyncio.to_thread(broker.start), "kafka_partitions": 3, "grace_s": 0.0}
         try:
             async with (
                 serve("regime", store="", settings=settings) as regime,
@@ -189,11 +178,11 @@ class TestRelay:
                     for place in range(20):
                         told.append(f"{life}.{place}")
                         await tell(store, told[-1], key=f"key {place % 4}")
-                    await asyncio.to_thread(broker, "stop", folder)
+                    await asyncio.to_thread(broker.stop)
                     for place in range(20, 40):
                         told.append(f"{life}.{place}")
                         await tell(store, told[-1], key=f"key {place % 4}")
-                    await asyncio.to_thread(broker, "start", port, folder)
+                    await asyncio.to_thread(broker.start)
 
                 async def all_heard():
                     return len(await names(atlas.mesh._stores[0])) >= len(told)
@@ -205,13 +194,7 @@ class TestRelay:
                     mine = [name for name in told if int(name.partition(".")[2]) % 4 == key]
                     assert [name for name in got if name in mine] == mine
         finally:
-            await asyncio.to_thread(broker, "stop", folder)
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+            await asyncio.to_thread(broker.stop)
 
 
 def users_call(token):

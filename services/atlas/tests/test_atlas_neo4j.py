@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,11 +16,10 @@ from eil_atlas.domain.windows import WINDOW_US, state_id
 from eil_atlas.neo4j_graph import Neo4jGraph, connect
 from eil_mesh.errors import FailedPrecondition, Unavailable
 from support.atlas import HOW, NEO4J, Side, atlas_store, erase, neo4j_settings
+from support.servers import Server
 
 T0 = 20_000 * DAY_US
 needs_neo4j = pytest.mark.skipif(not NEO4J, reason=HOW)
-SERVER = os.environ.get("EIL_TEST_NEO4J_START", "")
-HOW_SERVER = "set EIL_TEST_NEO4J_START to a command that serves Neo4j (`COMMAND start PORT DIR`, `COMMAND stop DIR`) to stop and start it"
 
 
 def states(source: str, *minutes: int, regime: str = "r1", energy_j: float = 60.0) -> States:
@@ -157,37 +155,27 @@ def test_a_batch_of_states_is_cut_into_entries_in_its_order(tmp_path: Path):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    if not SERVER:
-        pytest.skip(HOW_SERVER)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path / "neo4j"
-    start(port, folder)
-    yield f"bolt://127.0.0.1:{port}", folder
-    subprocess.run([SERVER, "stop", str(folder)], check=True, timeout=60)
+def server(tmp_path: Path) -> Iterator[Server]:
+    own = Server("neo4j", tmp_path / "neo4j")
+    own.start()
+    yield own
+    own.stop()
 
 
-def start(port: int, folder: Path) -> None:
-    subprocess.run([SERVER, "start", str(port), str(folder)], check=True, timeout=200, stdout=subprocess.DEVNULL)
-
-
-async def test_nothing_is_lost_when_neo4j_is_killed_and_comes_back(server: tuple[str, Path], tmp_path: Path):
-    url, folder = server
+async def test_nothing_is_lost_when_neo4j_is_killed_and_comes_back(server: Server, tmp_path: Path):
     store = atlas_store(tmp_path / "atlas.db")
-    settings = neo4j_settings(tmp_path, url, neo4j_connect_s=1.0)
+    settings = neo4j_settings(tmp_path, server.address, neo4j_connect_s=1.0)
     graph = Neo4jGraph(store, connect(settings), settings)
     await graph.open()
     await store.write(lambda tx: graph.record(tx, "a", [states("dc", 0)]))
     await graph.caught_up()
-    os.kill(int((folder / "neo4j.pid").read_text()), signal.SIGKILL)
+    os.kill(int((tmp_path / "neo4j/neo4j.pid").read_text()), signal.SIGKILL)
     await store.write(lambda tx: graph.record(tx, "a", [states("dc", 1)]))
     with pytest.raises(Unavailable):
         await graph.caught_up()
     with pytest.raises(Unavailable):
         await graph.state_at("a", "dc", T0)
-    start(int(url.rpartition(":")[2]), folder)
+    server.start()
     await store.write(lambda tx: graph.record(tx, "a", [states("dc", 2)]))
     await graph.caught_up()
     found = await graph.states("a", "dc", (0, END_OF_TIME_US), (END_OF_TIME_US, ""), 10)
