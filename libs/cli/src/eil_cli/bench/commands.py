@@ -218,8 +218,8 @@ def bench(
     loop: a mesh, from start to proof. regime: the regime detector. plants: the identification of simulated thermal nodes.
     nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. proof: claims true and false, savings
     that are known, altered records. economy: the ledger on either database, simulated, and the market's pools.
-    atlas: the graph of states, written and asked; with --data telemetry segments, bytes a sample and speed. events: telemetry by Kafka, the
-    relay, how long events are under way.
+    atlas: the graph of states, written and asked; with --data telemetry segments, bytes a sample and speed. events: services killed,
+    telemetry by Kafka, the relay, how long events are under way.
     """
     from eil_cli.bench.report import write
     from eil_cli.feeds.report import printer

@@ -24,6 +24,7 @@ from eil_mesh.settings import MeshSettings
 from eil_mesh.store import Store, Tx
 from eil_mesh.testing import running
 
+from eil_cli.bench.recovery import measure_recovery
 from eil_cli.bench.report import Measure, Report
 from eil_cli.terminal import Failure
 
@@ -57,6 +58,8 @@ def bench_events(kafka: str, *, quick: bool) -> Report:
     measures: dict[str, Measure] = {}
     baselines: dict[str, float] = {}
     notes = ["samples are values: rows × channels, as `eil bench regime` counts them"]
+    if not quick:
+        measures |= measure_recovery()
     measures |= _latency("subscribe", asyncio.run(_delays_s("", "", LATENCY_EVENTS // (3 if quick else 1))))
     if not kafka:
         return Report("events", measures, notes=("name a broker with --kafka to measure what goes through it", *notes))

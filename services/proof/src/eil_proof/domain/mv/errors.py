@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 KAPPA = 1.26
 """Correction of ASHRAE Guideline 14's formula for hourly models (Sun and Baltazar 2013)."""
@@ -90,4 +90,4 @@ def guideline14_half_width(residuals: Residuals, mean: float, predicted: float, 
 
 
 def _quantile(residuals: Residuals, level: float) -> float:
-    return float(student.ppf(0.5 + level / 2, max(residuals.n - residuals.p, 1)))
+    return float(stdtrit(max(residuals.n - residuals.p, 1), 0.5 + level / 2))

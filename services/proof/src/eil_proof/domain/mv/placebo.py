@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from eil_proof.domain.mv.fitting import Fit, choose, gram, solve
 from eil_proof.domain.mv.models import Candidate
@@ -58,7 +58,7 @@ class Placebo:
 
     def quantile(self, level: float) -> float:
         """Two-sided t quantile."""
-        return float(student.ppf(0.5 + level / 2, self.degrees))
+        return float(stdtrit(self.degrees, 0.5 + level / 2))
 
     def coverage(self, half_width: float) -> float:
         """Share of the windows whose error lies within ± half_width."""
