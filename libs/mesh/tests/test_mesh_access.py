@@ -83,7 +83,9 @@ class TestContract:
         ]
         assert bare == []
         named = {line.split()[1].split("(")[0] for line in described if line.strip().startswith("rpc")}
-        assert named == {path.rpartition("/")[2] for path in CONTRACT if path.startswith(f"/eil.{file.parts[-3]}.")}
+        interfaces = [line.split()[1] for line in described if line.startswith("service ")]
+        places = tuple(f"/eil.{file.parts[-3]}.v1.{interface}/" for interface in interfaces)
+        assert named == {path.rpartition("/")[2] for path in CONTRACT if path.startswith(places)}
 
     def test_the_table_has_callees_before_callers(self):
         names = list(SERVICES)

@@ -16,7 +16,7 @@ from eil_mesh.store import Store
 from eil_mesh.testing import postgres_schema, postgres_url
 
 NO_SERVER = "needs a PostgreSQL server: EIL_TEST_POSTGRES=postgresql://… make test"
-HEARD = "CREATE TABLE IF NOT EXISTS heard (name TEXT NOT NULL)"
+HEARD = "CREATE TABLE IF NOT EXISTS heard (name TEXT NOT NULL);"
 
 
 class Listed:
@@ -59,7 +59,7 @@ def store(request, tmp_path):
     if not postgres_url():
         pytest.skip(NO_SERVER)
     with postgres_schema() as schema:
-        store = PostgresStore(postgres_url(), schema, HEARD, SystemClock())
+        store = PostgresStore(postgres_url(), schema, SCHEMA + HEARD, SystemClock())
         yield store
         store.close()
 

@@ -13,7 +13,7 @@ from eil_mesh.clock import MICROSECONDS
 from eil_mesh.journal import SCHEMA as JOURNAL
 from eil_mesh.journal import Journal
 from eil_mesh.store import Tx
-from eil_regime import samples, segments, sources
+from eil_regime import deletion, samples, segments, sources
 from eil_regime.batch import Batch
 from eil_regime.ingest import Ingest
 from eil_regime.refusals import Limits
@@ -45,7 +45,7 @@ class Shelf:
     def __init__(self) -> None:
         self.conn = sqlite3.connect(":memory:", isolation_level=None)
         self.conn.row_factory = sqlite3.Row
-        self.conn.executescript(JOURNAL + sources.SCHEMA + segments.SCHEMA)
+        self.conn.executescript(JOURNAL + sources.SCHEMA + segments.SCHEMA + deletion.SCHEMA)
         self.journal, self.now_us, self.ingest = Journal(self.conn), NOW_US, Ingest(LIMITS)
 
     def take(self, batch: Batch, sender: str = "meter"):
