@@ -1,14 +1,17 @@
 """What the graph in Neo4j promises beyond the common suite: its shape, and what becomes of changes when something breaks."""
 
+import itertools
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, LiteralString, cast
 
 import pytest
-from eil_atlas import outbox
+from eil_atlas import neo4j_graph, neo4j_write, outbox
 from eil_atlas.answers import Answers
 from eil_atlas.changes import END_OF_TIME_US, Link, Place, Shift, StateRow, States, Stretch
 from eil_atlas.domain.spans import DAY_US
@@ -66,6 +69,74 @@ async def test_the_graph_has_the_shape_that_its_schema_names(neo4j: Side):
     assert await ask(neo4j, fed) == [["feed", 3.0, "dc"]]
     await neo4j.record(Link("feed", "dc", "feeds", 0.0))
     assert await ask(neo4j, fed) == []
+
+
+@needs_neo4j
+@pytest.mark.parametrize("seed", range(3))
+async def test_runs_of_known_new_and_late_states_and_shifts_keep_every_edge(neo4j: Side, seed: int):
+    rng = random.Random(seed)
+    minutes: dict[str, set[int]] = {"dc": set(), "pdu": set()}
+    detected: dict[str, set[int]] = {"dc": set(), "pdu": set()}
+    for clock in range(0, 120, 6):
+        for source in minutes:
+            run = sorted(rng.sample(range(max(0, clock - 12), clock + 12), rng.randint(1, 9)))
+            shifts = [rng.randrange(clock + 12)] if rng.random() < 0.5 else []  # some before their state, some after it
+            changes = [
+                states(source, *run),
+                *(Shift(source, T0 + m * WINDOW_US + 7, f"h{m}", T0, "a", "b") for m in shifts),
+            ]
+            await neo4j.record(*rng.sample(changes, len(changes)))
+            minutes[source].update(run)
+            detected[source].update(shifts)
+    edges = "MATCH (a:EnergyState {tenant: $tenant})-[:TRANSITIONS_TO]->(b) RETURN a.source, a.timestamp, b.timestamp"
+    assert sorted(await ask(neo4j, edges)) == sorted(
+        [source, T0 + a * WINDOW_US, T0 + b * WINDOW_US]
+        for source, known in minutes.items()
+        for a, b in itertools.pairwise(sorted(known))
+    )
+    found = "MATCH (h:RegimeShift {tenant: $tenant})-[:DETECTED_IN]->(s) RETURN s.source, s.timestamp, h.detected"
+    assert sorted(await ask(neo4j, found)) == sorted(
+        [source, T0 + m * WINDOW_US, T0 + m * WINDOW_US + 7]
+        for source, known in minutes.items()
+        for m in known & detected[source]
+    )
+    owned = "MATCH (v:Service {tenant: $tenant})-[:CONSUMES_ENERGY]->(s) RETURN v.name, s.source, s.timestamp"
+    assert sorted(await ask(neo4j, owned)) == sorted(
+        [source, source, T0 + m * WINDOW_US] for source, known in minutes.items() for m in known
+    )
+
+
+@needs_neo4j
+@pytest.mark.parametrize("source", ["", "dc"])
+async def test_a_question_and_a_new_state_read_no_more_of_a_long_history_than_of_a_short_one(neo4j: Side, source: str):
+    place = {"start": 0, "end": T0 + DAY_US, "before": T0 + DAY_US, "after": "", "limit": 1, "level": WINDOW_US}
+    asked = {"tenant": neo4j.tenant, "source": source, **place}
+    row = [T0 + DAY_US, 1.0, 60.0, 0.1, "METERED", "r", "id"]
+    runs = [[neo4j.tenant, "dc", [row]]]
+    reads = []
+    for minutes in (range(5), range(5, 400)):
+        await neo4j.record(states("dc", *minutes))
+        reads.append(
+            await read_by(neo4j, neo4j_graph._listing(WINDOW_US, source), asked)
+            + await read_by(neo4j, neo4j_write.ADD, {"runs": runs, "domain": "d"})
+            + await read_by(neo4j, neo4j_write.PUT, {"rows": [[neo4j.tenant, "dc", *row]], "domain": "d"})
+        )
+    assert reads[0] > 0
+    assert reads[1] <= reads[0] + 10, "an edge more at a node, but not a state more"
+
+
+async def read_by(side: Side, query: str, parameters: dict[str, Any]) -> int:
+    """How often a query turns to the database; what it writes is undone."""
+    assert isinstance(side.graph, Neo4jGraph)
+    async with side.graph._driver.session() as session, await session.begin_transaction() as tx:
+        summary = await (await tx.run(cast(LiteralString, f"PROFILE {query}"), parameters)).consume()
+        await tx.rollback()
+
+    def hits(plan: dict[str, Any]) -> int:
+        return plan["dbHits"] + sum(hits(child) for child in plan.get("children", ()))
+
+    assert summary.profile is not None
+    return hits(summary.profile)
 
 
 @needs_neo4j

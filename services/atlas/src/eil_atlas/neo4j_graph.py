@@ -29,7 +29,7 @@ log = structlog.get_logger("eil.atlas")
 CONNECTIONS = 8
 """Connections to Neo4j at most: 512 MB of heap carry no more questions at once."""
 RETRY_AFTER_S = 5.0
-ENTRIES, STATES = 5000, 5000
+ENTRIES, STATES = 5000, 2500
 """Entries of the outbox, and states, applied in one transaction."""
 GATHER_S = 0.2
 """The outbox is read so often where nothing waits: entries about one state that come together are written as one."""
@@ -37,16 +37,18 @@ PAUSE_S = 2.0
 """Between attempts while Neo4j is away."""
 
 _STATE = "s.source, s.timestamp, s.energy, s.covered_s, s.entropy, s.power_method, s.regime"
-_PLACE = "s.timestamp >= $start AND s.timestamp < $end AND (s.timestamp < $before OR (s.timestamp = $before AND s.source < $after))"
-_NEWEST = "WITH s ORDER BY s.timestamp DESC, s.source DESC LIMIT $limit"
+_PLACE = "s.timestamp >= $start AND s.timestamp < $end AND CASE s.timestamp WHEN $before THEN s.source < $after ELSE true END"
+"""Older than the place (before, after); `end` is past `before` by 1 at most. A CASE, since an OR is planned as two scans of everything."""
 LIST = (
-    f"MATCH (s:EnergyState) @ WHERE s.tenant = $tenant%s AND {_PLACE} {_NEWEST}"
+    f"MATCH (s:EnergyState) @index WHERE s.tenant = $tenant@source AND {_PLACE} WITH s ORDER BY @key LIMIT $limit"
     f" OPTIONAL MATCH (p)-[:TRANSITIONS_TO]->(s) RETURN {_STATE}, {WINDOW_US}, 1, p.timestamp ORDER BY s.timestamp DESC, s.source DESC"
 )
 LIST_SPANS = (
-    f"MATCH (s:EnergySpan) WHERE s.tenant = $tenant AND s.level = $level%s AND {_PLACE} AND NOT s:Stale {_NEWEST}"
-    " OPTIONAL CALL (s) { MATCH (p:EnergySpan) WHERE p.tenant = s.tenant AND p.source = s.source AND p.level = s.level"
-    "  AND p.timestamp < s.timestamp AND p.states > 0 RETURN max(p.timestamp) AS previous }"
+    f"MATCH (s:EnergySpan) @index WHERE s.tenant = $tenant AND s.level = $level@source AND {_PLACE} AND NOT s:Stale"
+    " WITH s ORDER BY @key LIMIT $limit"
+    " OPTIONAL CALL (s) { MATCH (p:EnergySpan) USING INDEX p:EnergySpan(tenant, source, level, timestamp)"
+    "  WHERE p.tenant = s.tenant AND p.source = s.source AND p.level = s.level AND p.timestamp < s.timestamp AND p.states > 0"
+    "  RETURN p.timestamp AS previous ORDER BY p.tenant DESC, p.source DESC, p.level DESC, p.timestamp DESC LIMIT 1 }"
     " RETURN s.source, s.timestamp, s.energy, s.covered_s, s.entropy, '', s.regime, s.level, s.states, previous"
     " ORDER BY s.timestamp DESC, s.source DESC"
 )
@@ -195,7 +197,7 @@ class Neo4jGraph:
         level_us: int = WINDOW_US,
     ) -> list[State]:
         found = await self._ask(
-            _of(LIST if level_us == WINDOW_US else LIST_SPANS, "s", source),
+            _listing(level_us, source),
             tenant=tenant,
             source=source,
             start=span[0],
@@ -297,6 +299,19 @@ def _of(query: str, alias: str, source: str) -> str:
     """The query asked of one source or (if "") of all, with the index that serves it."""
     of, index = (f" AND {alias}.source = $source", OF_SOURCE) if source else ("", OF_ALL)
     return query.replace("@", index) % of
+
+
+def _listing(level_us: int, source: str) -> str:
+    """The query for states or spans, newest first, of one source or (if "") of all: in the order of the index that serves it, so that no
+    more is read than the limit says."""
+    query, label, level = (LIST, "EnergyState", ()) if level_us == WINDOW_US else (LIST_SPANS, "EnergySpan", ("level",))
+    index = ("tenant", *(("source",) if source else ()), *level, "timestamp")
+    order = index if source else (*index, "source")
+    return (
+        query.replace("@index", f"USING INDEX s:{label}({', '.join(index)})")
+        .replace("@source", " AND s.source = $source" if source else "")
+        .replace("@key", ", ".join(f"s.{name} DESC" for name in order))
+    )
 
 
 def _unreachable(error: Exception) -> Unavailable:

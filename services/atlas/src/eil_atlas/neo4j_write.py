@@ -33,22 +33,44 @@ SCHEMA = (
 OF_SOURCE = "USING INDEX s:EnergyState(tenant, source, timestamp)"
 OF_ALL = "USING INDEX s:EnergyState(tenant, timestamp)"
 """Which index finds states: the planner guesses from counts that it took when the graph was another, and may read a tenant for a source."""
-_STATE = "EnergyState {tenant: r[0], source: r[1], timestamp: r[2]}"
+_BY_TIME = "{0}.tenant{1}, {0}.source{1}, {0}.timestamp{1} LIMIT 1"
+"""The whole key, as the index has it: ordered by time alone every state of the source would be read and sorted."""
+_NEWEST, _OLDEST = _BY_TIME.format("p", " DESC"), _BY_TIME.format("n", "")
+ADD = (
+    "UNWIND $runs AS r MERGE (v:Service {tenant: r[0], name: r[1]}) WITH r, v"
+    f" CALL (r) {{ OPTIONAL MATCH (p:EnergyState) {OF_SOURCE.replace('s:', 'p:')}"
+    f"  WHERE p.tenant = r[0] AND p.source = r[1] AND p.timestamp >= 0 RETURN p ORDER BY {_NEWEST} }}"
+    " CALL (r) { OPTIONAL MATCH (h:RegimeShift) WHERE h.tenant = r[0] AND h.source = r[1] AND h.detected >= 0"
+    "  RETURN h.detected AS detected ORDER BY h.tenant DESC, h.source DESC, h.detected DESC LIMIT 1 }"
+    " WITH r, v, p, coalesce(p.timestamp, -1) AS newest, coalesce(detected, -1) AS detected"
+    " WITH r, v, p, CASE WHEN detected > newest THEN detected ELSE newest END AS known"
+    " WITH r, v, p, known, [w IN r[2] WHERE w[0] > known] AS newer"
+    " CALL (v, p, r, newer) { UNWIND newer AS w CREATE (v)-[:CONSUMES_ENERGY]->(s:EnergyState {tenant: r[0], source: r[1],"
+    "  timestamp: w[0], energy: w[1], covered_s: w[2], entropy: w[3], power_method: w[4], regime: w[5], id: w[6], domain: $domain})"
+    "  WITH p, s ORDER BY s.timestamp WITH p, collect(s) AS run"
+    "  WITH CASE WHEN p IS NULL THEN run ELSE [p] + run END AS chain"
+    "  UNWIND range(1, size(chain) - 1) AS i WITH chain[i - 1] AS a, chain[i] AS b CREATE (a)-[:TRANSITIONS_TO]->(b) }"
+    " WITH r, known, newer WHERE size(newer) < size(r[2]) RETURN r[0], r[1], known"
+)
+"""Appends to each source's chain what is newer than all that the graph knows of it, states and shifts, so that nothing is to be mended;
+returns whose runs hold more, and up to where."""
 PUT = (
-    f"UNWIND $rows AS r MERGE (s:{_STATE}) ON CREATE SET s.fresh = true, s.id = r[8], s.domain = $domain"
+    "UNWIND $rows AS r MERGE (s:EnergyState {tenant: r[0], source: r[1], timestamp: r[2]})"
+    " ON CREATE SET s.fresh = true, s.id = r[8], s.domain = $domain"
     " SET s.energy = r[3], s.covered_s = r[4], s.entropy = r[5], s.power_method = r[6], s.regime = r[7]"
     " WITH s, r WHERE s.fresh REMOVE s.fresh"
     " MERGE (v:Service {tenant: r[0], name: r[1]}) CREATE (v)-[:CONSUMES_ENERGY]->(s) WITH s, r"
     # It stands in the chain after the newest before it, and before the oldest after it; what joined these two is gone.
     " CALL (s, r) { MATCH (p:EnergyState) USING INDEX p:EnergyState(tenant, source, timestamp)"
-    "  WHERE p.tenant = r[0] AND p.source = r[1] AND p.timestamp < r[2] WITH s, p ORDER BY p.timestamp DESC LIMIT 1"
+    f"  WHERE p.tenant = r[0] AND p.source = r[1] AND p.timestamp < r[2] WITH s, p ORDER BY {_NEWEST}"
     "  OPTIONAL MATCH (p)-[old:TRANSITIONS_TO]->(o) WHERE o <> s DELETE old WITH DISTINCT s, p MERGE (p)-[:TRANSITIONS_TO]->(s) }"
     " CALL (s, r) { MATCH (n:EnergyState) USING INDEX n:EnergyState(tenant, source, timestamp)"
-    "  WHERE n.tenant = r[0] AND n.source = r[1] AND n.timestamp > r[2] WITH s, n ORDER BY n.timestamp LIMIT 1"
+    f"  WHERE n.tenant = r[0] AND n.source = r[1] AND n.timestamp > r[2] WITH s, n ORDER BY {_OLDEST}"
     "  OPTIONAL MATCH (o)-[old:TRANSITIONS_TO]->(n) WHERE o <> s DELETE old WITH DISTINCT s, n MERGE (s)-[:TRANSITIONS_TO]->(n) }"
     " CALL (s, r) { MATCH (h:RegimeShift) WHERE h.tenant = r[0] AND h.source = r[1] AND h.detected >= r[2]"
     f"  AND h.detected < r[2] + {WINDOW_US} MERGE (h)-[:DETECTED_IN]->(s) }}"
 )
+"""Writes states wherever they stand."""
 SHIFT = (
     "UNWIND $rows AS r MERGE (h:RegimeShift {tenant: r[0], source: r[1], detected: r[2]})"
     " SET h.id = r[3], h.onset = r[4], h.from_regime = r[5], h.to_regime = r[6] WITH h, r"
@@ -105,12 +127,11 @@ class Batch:
     """Entries in their order, each thing written once: as it is at the end."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self.states: dict[tuple[str, str, int], StateRow] = {}
+        self.states: dict[tuple[str, str], dict[int, StateRow]] = {}
         self.names: list[tuple[str, str, int, int, str]] = []
         self.shifts: dict[tuple[str, str, int], Shift] = {}
         self.places: dict[tuple[str, str], Place] = {}
         self.links: dict[tuple[str, str, str, str], Link] = {}
-        self._by_source: dict[tuple[str, str], set[int]] = {}
         for entry in entries:
             for change in entry.changes:
                 self._add(entry.tenant, change)
@@ -118,15 +139,13 @@ class Batch:
     def _add(self, tenant: str, change: Any) -> None:
         match change:
             case States():
-                for row in change.rows:
-                    self.states[tenant, change.source, row.start_us] = row
-                self._by_source.setdefault((tenant, change.source), set()).update(row.start_us for row in change.rows)
+                self.states.setdefault((tenant, change.source), {}).update((row.start_us, row) for row in change.rows)
             case Stretch():
                 self.names.append((tenant, change.source, change.start_us, change.end_us, change.regime))
-                for start_us in self._by_source.get((tenant, change.source), ()):
+                rows = self.states.get((tenant, change.source), {})
+                for start_us, row in rows.items():
                     if change.start_us <= start_us < change.end_us:
-                        key = (tenant, change.source, start_us)
-                        self.states[key] = self.states[key]._replace(regime=change.regime)
+                        rows[start_us] = row._replace(regime=change.regime)
             case Shift():
                 self.shifts[tenant, change.source, change.detected_us] = change
             case Place():
@@ -183,8 +202,8 @@ async def _write(tx: Tx, batch: Batch, domain: str, rolled_us: int) -> None:
     back = [name for name in batch.names if name[2] < rolled_us]
     hours = {tuple(row) for row in await rows_of(tx, RENAMED_HOURS, rows=back, rolled=rolled_us)} if back else set()
     await _run(tx, RENAME, batch.names)
-    await _run(tx, PUT, [[*key, *row[1:], state_id(*key)] for key, row in batch.states.items()], domain=domain)
-    hours |= {(tenant, source, us - us % HOUR_US) for tenant, source, us in batch.states if us < rolled_us}
+    await _put(tx, batch.states, domain)
+    hours |= {(*key, us - us % HOUR_US) for key, rows in batch.states.items() for us in rows if us < rolled_us}
     await _run(tx, STALE, stale_rows(hours, rolled_us))
     await _run(
         tx,
@@ -196,6 +215,26 @@ async def _write(tx: Tx, batch: Batch, domain: str, rolled_us: int) -> None:
         rows = [[key[0], *key[1:3], link.weight] for key, link in batch.links.items() if link.kind == kind]
         await _run(tx, LINK % kind.upper(), [row for row in rows if row[3] > 0])
         await _run(tx, UNLINK % kind.upper(), [row for row in rows if row[3] == 0])
+
+
+async def _put(tx: Tx, states: dict[tuple[str, str], dict[int, StateRow]], domain: str) -> None:
+    """Append what is newer than all that the graph has of its source, then put the rest where it belongs."""
+    if not states:
+        return
+    runs = [[*key, [[*rows[us], state_id(*key, us)] for us in sorted(rows)]] for key, rows in states.items()]
+    known = {(tenant, source): us for tenant, source, us in await rows_of(tx, ADD, runs=runs, domain=domain)}
+    await _run(
+        tx,
+        PUT,
+        [
+            [tenant, source, *row]
+            for tenant, source, run in runs
+            if (tenant, source) in known
+            for row in run
+            if row[0] <= known[tenant, source]
+        ],
+        domain=domain,
+    )
 
 
 def stale_rows(hours: Iterable[tuple[Any, ...]], rolled_us: int) -> list[list[Any]]:
@@ -239,7 +278,10 @@ def _span_row(tenant: str, span: Span) -> list[Any]:
     ]  # fmt: skip
 
 
-OLDEST = f"MATCH (s:EnergyState) {OF_ALL} WHERE s.tenant = $tenant AND s.timestamp >= $since RETURN min(s.timestamp)"
+OLDEST = (
+    f"MATCH (s:EnergyState) {OF_ALL} WHERE s.tenant = $tenant AND s.timestamp >= $since RETURN s.timestamp"
+    " ORDER BY s.tenant, s.timestamp LIMIT 1"
+)
 ENDED = (
     f"MATCH (s:EnergyState) {OF_ALL} WHERE s.tenant = $tenant AND s.timestamp >= $since AND s.timestamp < $until"
     " RETURN DISTINCT s.tenant, s.source, $level, s.timestamp - s.timestamp % $level"
@@ -250,8 +292,8 @@ MOVED = "MATCH (o:Outbox {name: $name}) SET o.rolled = $rolled"
 async def _move_on(tx: Tx, name: str, tenants: Sequence[str], settled_us: int) -> int:
     """Let the hours and days that have ended since become stale, of a day at most; returns whether there were any."""
     rolled_us = (await rows_of(tx, POSITION, name=name))[0][1]
-    oldest = [(await rows_of(tx, OLDEST, tenant=tenant, since=rolled_us))[0][0] for tenant in tenants]
-    first_us = min([settled_us, *(us for us in oldest if us is not None)])
+    oldest = [row[0] for tenant in tenants for row in await rows_of(tx, OLDEST, tenant=tenant, since=rolled_us)]
+    first_us = min([settled_us, *oldest])
     now_us = min(settled_us, max(rolled_us, first_us - first_us % HOUR_US) + DAY_US)
     if now_us <= rolled_us:
         return 0

@@ -227,6 +227,8 @@ async def neo4j_side(url: str) -> AsyncIterator[Side]:
         graph, tenant = Neo4jGraph(store, driver, settings), f"bench{uuid.uuid4().hex[:6]}"
         await graph.open()
         stack.push_async_callback(_erase, driver, tenant)
+        writer = asyncio.create_task(graph.write_for_ever())  # beside the followers, as in the service
+        stack.callback(writer.cancel)
 
         async def write(count: int) -> None:
             query = "UNWIND $rows AS r CREATE (:EilBench {tenant: $tenant, source: r[0], timestamp: r[1], energy: r[2], regime: r[6]})"
