@@ -110,6 +110,7 @@ def test_streams_have_no_deadline_and_calls_have_one() -> None:
         "/eil.atlas.v1.ArchiveService/GetObjectStream",
         "/eil.atlas.v1.ArchiveService/PutObjectStream",
         "/eil.atlas.v1.ArchiveService/ReadSamples",
+        "/eil.atlas.v1.ConsistencyService/Verify",
         "/eil.decision.v1.DecisionService/StreamActions",
         "/eil.nvp.v1.NvpService/WatchPredictions",
     }

@@ -58,6 +58,14 @@ RELAY_BACKLOG = Gauge("eil_relay_backlog", "Journal entries that Kafka has not a
 SEGMENT_SAMPLES = Counter("eil_atlas_segment_samples_total", "Samples of telemetry cut into segments.")
 SEGMENTS_LOST = Counter("eil_atlas_segments_lost_total", "Times that a segment was found lost or damaged.")
 OBJECTS_SWEPT = Counter("eil_atlas_objects_swept_total", "Contents removed that no object had any more.")
+CONSISTENCY_FINDINGS = Counter(
+    "eil_atlas_consistency_findings_total", "Hours that were not what the log says, by what was wrong.", ["kind"]
+)
+CONSISTENCY_HOURS = Counter("eil_atlas_consistency_checked_hours_total", "Hours of sources compared with the log.")
+CONSISTENCY_CLEAN = Gauge(
+    "eil_atlas_consistency_clean_timestamp_seconds",
+    "When log, graph and segments agreed last, or were repaired, on schedule; Unix time.",
+)
 JOURNAL_OFFSET = Gauge("eil_journal_offset", "Offset of the newest journal entry.")
 ANCHORED_OFFSET = Gauge("eil_journal_anchored_offset", "Offset of the newest entry under a signed head.")
 

@@ -110,11 +110,12 @@ class Mesh(Generic[S]):
         self.background(lambda: erase_payloads(store))
         return store
 
-    def follow(self, store: Store, service: str, topics: Sequence[str], handle: Handle) -> None:
+    def follow(self, store: Store, service: str, topics: Sequence[str], handle: Handle) -> Follower:
         """Handle every event of another service's topics, once, in a transaction of `store`: over Kafka where it is set, else from the
         service's journal.
 
         Over Kafka events of one topic and key come in their order; others may come in another order than they were written in.
+        Returns the follower, which knows how far it has come.
         """
         feed: Feed
         if self.settings.kafka:
@@ -124,7 +125,9 @@ class Mesh(Generic[S]):
             feed = KafkaFeed(Broker(self.settings), topics, journal_records(service))
         else:
             feed = JournalFeed(self.peers, self.settings.service, service, topics)
-        self.run_follower(store, Follower(store, service, feed, handle))
+        follower = Follower(store, service, feed, handle)
+        self.run_follower(store, follower)
+        return follower
 
     def run_follower(self, store: Store, follower: Follower) -> None:
         """Run a follower whose feed is its own from start to drain; the store's event log speaks for it."""

@@ -93,17 +93,31 @@ class Archive:
         Raises:
             DataLoss, Unavailable: as `read`; only of hours that have both segments and arrivals.
         """
-        found: dict[int, Content] = {}
-        async for hour in self.hours(tenant, source, start_us, end_us):
-            entries, arrived = await self._kept(hour)
-            content = sum((entry.content for entry in entries), Content())
-            if arrived.payloads:
-                fresh = (await asyncio.to_thread(arrived.read)).samples
-                for entry in entries:
-                    fresh = without(fresh, await self.segment(entry, entry.names & fresh.channels.keys()))
-                content += content_of(fresh)
-            found[hour.begin_us] = content
-        return found
+        return {hour.begin_us: await self.content(hour) async for hour in self.hours(tenant, source, start_us, end_us)}
+
+    async def content(self, hour: Hour) -> Content:
+        """Count and digest of the samples kept of an hour. Raises as `digest`."""
+        entries, arrived = await self._kept(hour)
+        content = sum((entry.content for entry in entries), Content())
+        if arrived.payloads:
+            fresh = (await asyncio.to_thread(arrived.read)).samples
+            for entry in entries:
+                fresh = without(fresh, await self.segment(entry, entry.names & fresh.channels.keys()))
+            content += content_of(fresh)
+        return content
+
+    async def hours_kept(self, tenant: str, source: str) -> list[int]:
+        """Begin [µs] of every hour of a source that has something kept, oldest first."""
+        ask = (
+            "SELECT hour_us FROM segments WHERE tenant = ? AND source = ? UNION"
+            " SELECT hour_us FROM open_hours WHERE tenant = ? AND source = ? ORDER BY hour_us"
+        )
+        key = (tenant, source)
+        return await self._store.read(lambda conn: [row[0] for row in conn.execute(ask, (*key, *key))])
+
+    async def segments(self, hour: Hour) -> list[Entry]:
+        """The segments of an hour."""
+        return await self._store.read(lambda conn: segment_index.of_hour(conn, hour.tenant, hour.source, hour.begin_us))
 
     async def _kept(self, hour: Hour) -> tuple[list[Entry], Arrivals]:
         """Segments of an hour, and what arrived and is in none of them."""

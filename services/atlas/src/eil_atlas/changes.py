@@ -28,6 +28,14 @@ class States:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """States that never should have been: the begins of their windows [µs]."""
+
+    source: str
+    starts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
     """The regime of all states whose windows begin in [start_us, end_us)."""
 
@@ -75,8 +83,10 @@ class Forgotten:
     source: str
 
 
-Change = States | Stretch | Shift | Place | Link | Forgotten
-_KINDS: dict[str, type[Change]] = {kind.__name__: kind for kind in (States, Stretch, Shift, Place, Link, Forgotten)}
+Change = States | Gone | Stretch | Shift | Place | Link | Forgotten
+_KINDS: dict[str, type[Change]] = {
+    kind.__name__: kind for kind in (States, Gone, Stretch, Shift, Place, Link, Forgotten)
+}
 
 
 def encode(changes: Iterable[Change]) -> str:

@@ -43,7 +43,11 @@ class Cutter:
     """Cuts hours, one after the other."""
 
     def __init__(self, store: Store, contents: objects.Objects, archive: Archive, clock: Clock, limits: Limits) -> None:
-        self._store, self._contents, self._archive, self._clock, self._limits = store, contents, archive, clock, limits
+        self._store, self._contents, self._clock, self._limits = store, contents, clock, limits
+        self.archive = archive
+        """What it reads segments from."""
+        self.alone = asyncio.Lock()
+        """Held while an hour is cut: whoever puts back what an hour lost must not meet that."""
 
     async def run(self) -> None:
         """Cut what is due, for ever. Where objects cannot be put, what arrives waits."""
@@ -77,6 +81,10 @@ class Cutter:
         Raises:
             Unavailable: the place of objects or the store refused; nothing changed.
         """
+        async with self.alone:
+            await self._cut(hour)
+
+    async def _cut(self, hour: Hour) -> None:
         arrived = await self._store.read(lambda conn: recorder.waiting(conn, hour, self._limits.segment_cells))
         told = await asyncio.to_thread(arrived.read)
         samples = await self._fresh(hour, told.samples)
@@ -94,7 +102,7 @@ class Cutter:
             lambda conn: segment_index.of_hour(conn, hour.tenant, hour.source, hour.begin_us)
         ):
             try:
-                held = await self._archive.segment(known, known.names & samples.channels.keys())
+                held = await self.archive.segment(known, known.names & samples.channels.keys())
             except DataLoss as error:
                 log.error("segment lost", source=hour.source, hour_us=hour.begin_us, reason=error.message)
                 continue

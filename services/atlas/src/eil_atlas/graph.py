@@ -98,6 +98,11 @@ class Graph(Protocol):
         """Delete what begins before a moment and is of that length, a limited number; returns how many, 0 when all is gone."""
         ...
 
+    async def reclaim(self) -> None:
+        """Take up a graph that has more of this store's changes than the store itself, as after a restored backup: what is recorded from
+        now on is applied again. What the graph has too much stays until it is compared. Raises Unavailable."""
+        ...
+
     async def caught_up(self) -> None:
         """Wait until everything recorded so far can be read."""
         ...

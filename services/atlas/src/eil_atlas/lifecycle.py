@@ -48,17 +48,18 @@ def expire_segments(tx: Tx, before_us: int) -> int:
     names as its data stays an object."""
     old = segment_index.older(tx.conn, before_us, ROWS)
     for segment in old:
-        _forget(tx, segment)
+        forget_segment(tx, segment)
     return len(old)
 
 
 def forget_source(tx: Tx, tenant: str, source: str) -> None:
     """Forget the segments of a source. The file of one that a checkpoint names as its data stays an object."""
     for segment in segment_index.of_source(tx.conn, tenant, source):
-        _forget(tx, segment)
+        forget_segment(tx, segment)
 
 
-def _forget(tx: Tx, segment: segment_index.Entry) -> None:
+def forget_segment(tx: Tx, segment: segment_index.Entry) -> None:
+    """Take a segment out of the index; its object goes, too, unless something else names it."""
     segment_index.drop(tx, segment)
     if not held(tx.conn, segment.tenant, segment.digest):
         _drop(tx, segment.tenant, segment.digest)

@@ -4,12 +4,12 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2_grpc
-from eil.events.v1 import event_log_pb2
-from eil_mesh import erasure
+from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2_grpc, consistency_pb2_grpc
+from eil.events.v1 import event_log_pb2_grpc
 from eil_mesh.clock import MICROSECONDS
+from eil_mesh.follower import Follower
 from eil_mesh.server import Mesh, serve
-from eil_mesh.store import Store, Tx
+from eil_mesh.store import Store
 
 from eil_atlas import (
     checkpoints,
@@ -26,10 +26,14 @@ from eil_atlas import (
 from eil_atlas.answers import Answers
 from eil_atlas.archive import Archive
 from eil_atlas.archive_service import ArchiveService
+from eil_atlas.comparison import Sides
+from eil_atlas.consistency import Validator
+from eil_atlas.consistency_schedule import verify_for_ever
+from eil_atlas.consistency_service import ConsistencyService
 from eil_atlas.cutter import Cutter, Limits
 from eil_atlas.folder import Folder
+from eil_atlas.following import TOPICS, handler
 from eil_atlas.graph import Graph
-from eil_atlas.learn import TOPICS, Learner
 from eil_atlas.lifecycle import tend
 from eil_atlas.migration import migrate
 from eil_atlas.service import AtlasService
@@ -60,17 +64,9 @@ async def build(mesh: Mesh[AtlasSettings]) -> None:
     await asyncio.to_thread(contents.clean)
     graph = await open_graph(mesh, store)
     keep_graph(mesh, store, graph, contents)
-    keep_archive(mesh, store, contents)
-    learner = Learner(graph, settings.lateness_s)
-
-    def handle(tx: Tx, event: event_log_pb2.Event) -> None:
-        if event.topic == erasure.TOPIC:
-            erased.handle(tx, graph, event)
-        elif not erased.is_erased(tx.conn, event):
-            learner.handle(tx, event)
-            recorder.record(tx, event)
-
-    mesh.follow(store, "regime", (*TOPICS, erasure.TOPIC), handle)
+    cutter = keep_archive(mesh, store, contents)
+    follower = mesh.follow(store, "regime", TOPICS, handler(graph, settings.lateness_s))
+    keep_consistent(mesh, Sides(store, cutter.archive, Answers(store, graph)), follower, cutter, contents)
 
 
 def keep_graph(mesh: Mesh[AtlasSettings], store: Store, graph: Graph, contents: objects.Objects) -> None:
@@ -85,7 +81,7 @@ def keep_graph(mesh: Mesh[AtlasSettings], store: Store, graph: Graph, contents: 
     mesh.background(lambda: forget_old(store, graph, mesh.clock, keep))
 
 
-def keep_archive(mesh: Mesh[AtlasSettings], store: Store, contents: objects.Objects) -> None:
+def keep_archive(mesh: Mesh[AtlasSettings], store: Store, contents: objects.Objects) -> Cutter:
     """Serve the archive, cut what arrives and let old things go."""
     settings, archive = mesh.settings, Archive(store, contents)
     limits = Limits(settings.lateness_s, settings.segment_cells, settings.uncut_s)
@@ -95,6 +91,33 @@ def keep_archive(mesh: Mesh[AtlasSettings], store: Store, contents: objects.Obje
     mesh.background(cutter.run)
     expire_s = {media_type: days * DAY_S for media_type, days in settings.expire_objects_days.items()}
     mesh.background(lambda: tend(store, contents, mesh.clock, settings.keep_segments_days * DAY_S, expire_s))
+    return cutter
+
+
+def keep_consistent(
+    mesh: Mesh[AtlasSettings], sides: Sides, follower: Follower, cutter: Cutter, contents: objects.Objects
+) -> None:
+    """Compare log, graph and segments, on schedule and when asked to."""
+    settings = mesh.settings
+    journal = mesh.peers.stub(event_log_pb2_grpc.EventLogServiceStub, "regime")
+    keep_s = min(settings.keep_states_days, settings.keep_segments_days) * DAY_S
+    validator = Validator(
+        sides,
+        follower,
+        cutter,
+        contents,
+        journal,
+        mesh.clock,
+        settings.state / "verifying",
+        SCHEMA,
+        settings.lateness_s,
+        keep_s,
+    )
+    service = ConsistencyService(validator)
+    interface = "eil.atlas.v1.ConsistencyService"
+    mesh.add(interface, consistency_pb2_grpc.add_ConsistencyServiceServicer_to_server, service)
+    every_s, since_s, repair = settings.verify_every_s, settings.verify_since_s, settings.verify_repair
+    mesh.background(lambda: verify_for_ever(validator, mesh.clock, every_s, since_s, repair=repair))
 
 
 def _empty(folder: Path) -> Path:

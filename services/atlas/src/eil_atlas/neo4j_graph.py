@@ -177,7 +177,7 @@ class Neo4jGraph:
         if applied > ends.head:
             raise Unavailable(
                 f"Neo4j has {applied} entries of this outbox, which knows of {ends.head}: the state is older than the graph, as after a "
-                "restored backup; nothing is written: empty the graph and let the Atlas learn anew",
+                "restored backup; nothing is written until `eil atlas verify --repair` takes the graph up and compares it",
                 reason="GRAPH_AHEAD",
                 retry_after_s=60.0,
             )
@@ -264,6 +264,14 @@ class Neo4jGraph:
             oldest_us = min([oldest_us, *([waiting] if waiting is not None else [])])
         what = {"oldest": oldest_us, "level": level_us, "limit": FORGET_AT_ONCE}
         return sum([(await self._ask(query, write=True, tenant=tenant, **what))[0][0] for tenant in tenants])
+
+    async def reclaim(self) -> None:
+        async with self._writing:
+            ends = await self._store.read(outbox.ends)
+            applied = (await self._ask(neo4j_write.POSITION, write=True, name=ends.name))[0][0]
+            if applied > ends.head:
+                log.warning("the graph is taken up at an older position", applied=applied, position=ends.applied)
+                await self._ask(neo4j_write.APPLIED, write=True, name=ends.name, applied=ends.applied)
 
     async def caught_up(self) -> None:
         await self.write_out()

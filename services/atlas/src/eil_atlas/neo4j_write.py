@@ -15,7 +15,7 @@ from typing import Any, LiteralString, cast
 
 from neo4j import AsyncManagedTransaction
 
-from eil_atlas.changes import Forgotten, Link, Place, Shift, StateRow, States, Stretch
+from eil_atlas.changes import Forgotten, Gone, Link, Place, Shift, StateRow, States, Stretch
 from eil_atlas.domain.spans import DAY_US, HOUR_US, Group, Span, fold
 from eil_atlas.domain.windows import WINDOW_US, state_id
 from eil_atlas.outbox import Entry
@@ -71,6 +71,12 @@ PUT = (
     f"  AND h.detected < r[2] + {WINDOW_US} MERGE (h)-[:DETECTED_IN]->(s) }}"
 )
 """Writes states wherever they stand."""
+TAKE = (
+    # One after the other: of states side by side the second must find the link that the first one's going has drawn.
+    f"MATCH (s:EnergyState {{tenant: $row[0], source: $row[1], timestamp: $row[2]}}) {OF_SOURCE}"
+    " OPTIONAL MATCH (p:EnergyState)-[:TRANSITIONS_TO]->(s) OPTIONAL MATCH (s)-[:TRANSITIONS_TO]->(n:EnergyState)"
+    " FOREACH (_ IN CASE WHEN p IS NULL OR n IS NULL THEN [] ELSE [1] END | MERGE (p)-[:TRANSITIONS_TO]->(n)) DETACH DELETE s"
+)
 SHIFT = (
     "UNWIND $rows AS r MERGE (h:RegimeShift {tenant: r[0], source: r[1], detected: r[2]})"
     " SET h.id = r[3], h.onset = r[4], h.from_regime = r[5], h.to_regime = r[6] WITH h, r"
@@ -128,6 +134,7 @@ class Batch:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.states: dict[tuple[str, str], dict[int, StateRow]] = {}
+        self.gone: set[tuple[str, str, int]] = set()
         self.names: list[tuple[str, str, int, int, str]] = []
         self.shifts: dict[tuple[str, str, int], Shift] = {}
         self.places: dict[tuple[str, str], Place] = {}
@@ -140,6 +147,12 @@ class Batch:
         match change:
             case States():
                 self.states.setdefault((tenant, change.source), {}).update((row.start_us, row) for row in change.rows)
+                self.gone.difference_update((tenant, change.source, row.start_us) for row in change.rows)
+            case Gone():
+                rows = self.states.get((tenant, change.source), {})
+                for start_us in change.starts:
+                    rows.pop(start_us, None)
+                    self.gone.add((tenant, change.source, start_us))
             case Stretch():
                 self.names.append((tenant, change.source, change.start_us, change.end_us, change.regime))
                 rows = self.states.get((tenant, change.source), {})
@@ -160,6 +173,7 @@ def reaches_back(entries: Iterable[Entry], rolled_us: int) -> bool:
     return any(
         isinstance(change, Forgotten)
         or (isinstance(change, Stretch) and change.start_us < rolled_us)
+        or (isinstance(change, Gone) and any(start_us < rolled_us for start_us in change.starts))
         or (isinstance(change, States) and any(row.start_us < rolled_us for row in change.rows))
         for change in changes
     )
@@ -202,8 +216,11 @@ async def _write(tx: Tx, batch: Batch, domain: str, rolled_us: int) -> None:
     back = [name for name in batch.names if name[2] < rolled_us]
     hours = {tuple(row) for row in await rows_of(tx, RENAMED_HOURS, rows=back, rolled=rolled_us)} if back else set()
     await _run(tx, RENAME, batch.names)
-    await _put(tx, batch.states, domain)
+    await _put(tx, {source: rows for source, rows in batch.states.items() if rows}, domain)
+    for key in sorted(batch.gone):
+        await (await tx.run(cast(LiteralString, TAKE), row=list(key))).consume()
     hours |= {(*key, us - us % HOUR_US) for key, rows in batch.states.items() for us in rows if us < rolled_us}
+    hours |= {(tenant, source, us - us % HOUR_US) for tenant, source, us in batch.gone if us < rolled_us}
     await _run(tx, STALE, stale_rows(hours, rolled_us))
     await _run(
         tx,

@@ -109,11 +109,23 @@ def record(tx: Tx, event: event_log_pb2.Event) -> None:
         payload = event.payload if len(hours) == 1 else _part(told, rows).SerializeToString()
         _keep(tx, Hour(event.tenant, told.source, begin_us), event.offset, rows.size * len(told.columns), payload)
     if times.size:
-        tx.conn.execute(
-            "INSERT INTO recorded VALUES (?,?,?) ON CONFLICT (tenant, source) DO UPDATE SET clock_us ="
-            " CASE WHEN excluded.clock_us > recorded.clock_us THEN excluded.clock_us ELSE recorded.clock_us END",
-            (event.tenant, told.source, int(times.max())),
-        )
+        _tick(tx, event.tenant, told.source, int(times.max()))
+
+
+def put_back(tx: Tx, hour: Hour, arrived: Arrivals, clock_us: int) -> None:
+    """Keep records of an hour that were lost, at their places in the journal; the source's clock [µs] goes on if it was lost, too."""
+    for offset, payload in zip(arrived.offsets, arrived.payloads, strict=True):
+        told = regime_pb2.TelemetryRecord.FromString(payload)
+        _keep(tx, hour, offset, len(told.times_us) * len(told.columns), payload)
+    _tick(tx, hour.tenant, hour.source, clock_us)
+
+
+def _tick(tx: Tx, tenant: str, source: str, clock_us: int) -> None:
+    tx.conn.execute(
+        "INSERT INTO recorded VALUES (?,?,?) ON CONFLICT (tenant, source) DO UPDATE SET clock_us ="
+        " CASE WHEN excluded.clock_us > recorded.clock_us THEN excluded.clock_us ELSE recorded.clock_us END",
+        (tenant, source, clock_us),
+    )
 
 
 def _part(told: regime_pb2.TelemetryRecord, rows: NDArray[np.intp]) -> regime_pb2.TelemetryRecord:

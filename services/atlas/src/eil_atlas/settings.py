@@ -55,6 +55,13 @@ class AtlasSettings(MeshSettings):
     largest_object: int = Field(default=17_179_869_184, ge=1)
     """Size of the largest object that a stream may put [byte]."""
 
+    verify_every_s: float = Field(default=21_600.0, ge=0)
+    """Time between two comparisons of log, graph and segments [s]; 0: only when an operator asks for one."""
+    verify_since_s: float = Field(default=93_600.0, gt=0)
+    """How far back in the journal such a comparison begins [s]; longer than the time between two."""
+    verify_repair: bool = True
+    """Whether it repairs what is missing, damaged or differs. Only an operator's takes away what the journal does not have."""
+
     def model_post_init(self, context: object) -> None:
         super().model_post_init(context)
         if not self.keep_states_days <= self.keep_hours_days <= self.keep_days_days:

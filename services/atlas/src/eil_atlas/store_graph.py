@@ -9,7 +9,7 @@ from typing import Any
 
 from eil_mesh.store import Connection, Store, Tx
 
-from eil_atlas.changes import Change, Forgotten, StateRow, States, Stretch
+from eil_atlas.changes import Change, Forgotten, Gone, StateRow, States, Stretch
 from eil_atlas.domain.spans import DAY_US, HOUR_US, Group, Part, Span, fold
 from eil_atlas.domain.windows import WINDOW_US
 from eil_atlas.graph import FORGET_ROWS, ROLL_SPANS, State
@@ -55,6 +55,7 @@ _PUT = (
     "INSERT INTO states VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (tenant, source, start_us) DO UPDATE SET energy_j=excluded.energy_j,"
     " covered_s=excluded.covered_s, entropy=excluded.entropy, power_method=excluded.power_method, regime=excluded.regime"
 )
+_TAKE = "DELETE FROM states WHERE tenant=? AND source=? AND start_us=?"
 _PUT_SPAN = (
     "INSERT INTO spans VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (tenant, source, level_us, start_us) DO UPDATE SET"
     " energy_j=excluded.energy_j, covered_s=excluded.covered_s, entropy=excluded.entropy, states=excluded.states,"
@@ -80,6 +81,9 @@ class StoreGraph:
                 case States():
                     tx.conn.executemany(_PUT, [(tenant, change.source, *row) for row in change.rows])
                     mark_stale(tx.conn, tenant, change.source, change.rows, until_us)
+                case Gone():
+                    tx.conn.executemany(_TAKE, [(tenant, change.source, start_us) for start_us in change.starts])
+                    mark_stale(tx.conn, tenant, change.source, [(start_us,) for start_us in change.starts], until_us)
                 case Stretch():
                     rename(tx.conn, tenant, change, until_us)
                 case Forgotten():
@@ -130,6 +134,9 @@ class StoreGraph:
 
     async def forget(self, oldest_us: int, level_us: int = WINDOW_US) -> int:
         return await self._store.write(lambda tx: forget(tx.conn, oldest_us, level_us))
+
+    async def reclaim(self) -> None:
+        return None
 
     async def caught_up(self) -> None:
         return None

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import grpc
 import numpy as np
-from eil.atlas.v1 import archive_pb2, archive_pb2_grpc
+from eil.atlas.v1 import archive_pb2, archive_pb2_grpc, consistency_pb2, consistency_pb2_grpc
 from eil_mesh.clock import from_us
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -87,6 +87,16 @@ class Archive:
                     np.array(page.times_us, np.int64),
                     {column.name: np.array(column.values, np.float64) for column in page.columns},
                 )
+
+    def verify(self, source: str, *, repair: bool, deep: bool) -> Iterator[consistency_pb2.VerifyResponse]:
+        """Compare what is kept of a source, or of all (""), with the log: progress, findings, the summary.
+
+        Raises:
+            Failure: it was refused, or nobody answers.
+        """
+        ask = consistency_pb2.VerifyRequest(source=source, repair=repair, deep=deep)
+        with _refusals():
+            yield from consistency_pb2_grpc.ConsistencyServiceStub(self._channel).Verify(ask, metadata=self._auth)
 
     def put(self, path: Path, media_type: str) -> archive_pb2.PutObjectStreamResponse:
         """Store a file of any size as an object.

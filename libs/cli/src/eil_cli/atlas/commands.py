@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from eil_cli.atlas import map as energy_map
+from eil_cli.atlas.verify import verify
 from eil_cli.loop import Token, call
 from eil_cli.terminal import AsJson, Failure, State, expected_errors, out, print_json, state_folder
 
@@ -27,7 +28,7 @@ Rows = Annotated[int, typer.Option("--rows", min=1, max=1000, help="Rows shown."
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     atlas = typer.Typer(help=HELP, no_args_is_help=True)
-    for command in (segments, samples, objects, checkpoints, lineage, put, get):
+    for command in (segments, samples, objects, checkpoints, lineage, put, get, verify):
         atlas.command()(command)
     energy_map.register(atlas)
     app.add_typer(atlas, name="atlas", rich_help_panel="Run")
