@@ -395,3 +395,12 @@ async def test_shifts_and_places_are_read_where_the_learner_keeps_them(side: Sid
     assert await side.store.read(lambda conn: topology.list_shifts(conn, side.tenant, "", NEWEST, 9)) == [shift]
     windows = [("dc", T0 + WINDOW_US), ("dc", T0)]
     assert await side.graph.standing(side.tenant, windows) == {("dc", T0 + WINDOW_US)}
+
+
+async def test_a_name_that_is_taken_back_at_once_leaves_the_first(side: Side):
+    await side.record(States("dc", [row(minute, regime="r1") for minute in range(4)]))
+    span = (T0, T0 + 4 * WINDOW_US)
+    await side.record(Stretch("dc", *span, "r2"), Stretch("dc", *span, "r1"))
+    assert {state.regime for state in await side.graph.states(side.tenant, "dc", span, (END_OF_TIME_US, ""), 10)} == {
+        "r1"
+    }
