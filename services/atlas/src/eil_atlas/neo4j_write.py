@@ -93,7 +93,10 @@ _RENAMED = (
     f"UNWIND $rows AS r MATCH (s:EnergyState) {OF_SOURCE} WHERE s.tenant = r[0] AND s.source = r[1]"
     " AND s.timestamp >= r[2] AND s.timestamp < r[3]"
 )
-RENAMED_HOURS = f"{_RENAMED} AND s.timestamp < $rolled AND s.regime <> r[4] RETURN DISTINCT r[0], r[1], s.timestamp - s.timestamp % {HOUR_US}"
+RENAMED_HOURS = (
+    f"{_RENAMED} AND s.timestamp < $rolled AND s.regime <> r[4]"
+    f" RETURN DISTINCT r[0], r[1], s.timestamp - s.timestamp % {HOUR_US}"
+)
 RENAME = f"{_RENAMED} SET s.regime = r[4]"
 """In the order of the rows: a name that is taken back in the same batch must find what it is to undo, whatever stood there before."""
 STALE = "UNWIND $rows AS r MERGE (p:EnergySpan {tenant: r[0], source: r[1], level: r[2], timestamp: r[3]}) SET p:Stale"
