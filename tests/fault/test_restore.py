@@ -10,6 +10,7 @@ import time
 
 import pytest
 from eil_cli.feeds.times import unix_s
+from support.load import everything
 from support.mesh import EIL, RunningMesh, eil
 from support.plant import Plant
 
@@ -59,7 +60,7 @@ def test_a_state_that_burnt_comes_back_from_its_backups(places, stamp):
     door = again.door("operator", tenant="demo", subject="drill")
     status = door.call("GET", "/v1/regime/status", params={"source": "drill-plant"})["sources"][0]
     assert int(status["samples"]) >= samples
-    kept = door.call("GET", "/v1/decisions", params={"source": "drill-plant", "page_size": 200})["decisions"]
+    kept = everything(door, "/v1/decisions", "decisions", source="drill-plant")
     assert len(kept) >= decisions
     plant.door = door
     plant.sense(10)

@@ -103,15 +103,20 @@ class Load:
             time.sleep(0.5)
 
     def everything(self, path: str, field: str, **params: Any) -> list[dict[str, Any]]:
-        """All pages of a list."""
-        found: list[dict[str, Any]] = []
-        token = ""
-        while True:
-            page = self.door.call("GET", path, params={**params, "page_size": 200, "page_token": token})
-            found += page[field]
-            token = page["next_page_token"]
-            if not token:
-                return found
+        """All pages of a list, as the load's own user sees it."""
+        return everything(self.door, path, field, **params)
+
+
+def everything(door: Door, path: str, field: str, **params: Any) -> list[dict[str, Any]]:
+    """All pages of a list."""
+    found: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        page = door.call("GET", path, params={**params, "page_size": 200, "page_token": token})
+        found += page[field]
+        token = page["next_page_token"]
+        if not token:
+            return found
 
 
 def audited(mesh: RunningMesh) -> None:
