@@ -98,10 +98,10 @@ def _draw_grid(figure: Figure, left: Any, right: Any, made: EnergyMap, frame: Ma
         )
         axes.set_title(title, fontsize=11, color=INK, loc="left", pad=8)
         axes.set_xlabel("rack", color=INK)
-        axes.set_ylabel("row", color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(10, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
         _colour_bar(figure, axes, image)
+    left.set_ylabel("row", color=INK)  # on the right it would stand in the left one's colour bar
     spread = float(np.std([reading.value for reading in frame.measured.readings])) / divisor
     _hatch(left, doubts > LITTLE_KNOWN * spread, made)
     _mark_sources(left, made, frame, names=True)
