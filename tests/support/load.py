@@ -37,7 +37,9 @@ class Load:
         self.door = Patient(mesh.endpoint, mesh.token("operator", tenant="demo", subject=self.owner))
         self.door.patience_s = patience_s
         self.door.call("PUT", f"/v1/sources/{name}", {"kind": "simulated"})
-        self.plant = Plant(self.door, stamp, source=name, begin_s=-86400.0)
+        self.plant = Plant(
+            self.door, stamp, source=name, begin_s=-7 * 86400.0
+        )  # an hour of load takes days of its clock
         self.samples, self.decisions, self.verdicts = 0, [], []
         self.failure: BaseException | None = None
         self._stop = threading.Event()
