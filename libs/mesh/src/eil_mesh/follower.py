@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -176,16 +176,7 @@ class Follower:
 
     async def _stored(self, work: Callable[[Tx], T]) -> T:
         """As `Store.write`, for ever while the store is at fault."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                return await self._store.write(work)
-            except Exception as error:
-                if not store_failed(error):
-                    raise
-                log.warning("events wait for the store", service=self.service, why=str(error))
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        return await outlast(lambda: self._store.write(work), "events wait for the store", service=self.service)
 
     def _apply(self, tx: Tx, page: Sequence[Arrival], *, put_aside: str = "") -> None:
         """Handle what is new of a page, or put all of it aside, and record how far it goes."""
@@ -259,6 +250,20 @@ def store_failed(error: Exception) -> bool:
     if isinstance(error, sqlite3.Error):
         return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in NO_STORE
     return isinstance(error, Unavailable | ResourceExhausted)
+
+
+async def outlast(access: Callable[[], Awaitable[T]], waiting: str, **who: str) -> T:
+    """What the access to a store gives, tried for ever while the store is at fault; each failed try logs `waiting`."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return await access()
+        except Exception as error:
+            if not store_failed(error):
+                raise
+            log.warning(waiting, **who, why=str(error))
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
 def _reason(error: Exception) -> str:

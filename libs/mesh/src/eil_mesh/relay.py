@@ -9,7 +9,6 @@ journal ends the transactions of the one before it.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -20,8 +19,8 @@ from kafka.errors import KafkaError
 from eil_mesh import metrics
 from eil_mesh.broker import CONNECT_MS, Broker, record_of
 from eil_mesh.call import current_call
-from eil_mesh.errors import EilError, ResourceExhausted
-from eil_mesh.follower import store_failed
+from eil_mesh.errors import ResourceExhausted
+from eil_mesh.follower import outlast
 from eil_mesh.journal import Entry, entries, newest
 from eil_mesh.store import Connection, Store, Tx
 
@@ -161,16 +160,7 @@ class Relay:
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         """As `Store.read`, for ever while the store cannot be read."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                return await self._store.read(work)
-            except (EilError, sqlite3.Error) as error:
-                if not store_failed(error):
-                    raise
-                log.warning("the relay waits for the store", journal=self._journal, why=str(error))
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        return await outlast(lambda: self._store.read(work), "the relay waits for the store", journal=self._journal)
 
     def _known(self, conn: Connection) -> int:
         row = conn.execute('SELECT "offset" FROM relayed WHERE journal = ?', (self._journal,)).fetchone()
