@@ -3,8 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from eil_diffusion.domain import EnergyScheduler, GaussianFreeField, RackHeatMap, device, sample, sampler
-from eil_diffusion.domain.sampler import mala, reverse_diffuse
+from eil_diffusion.domain import EnergyScheduler, GaussianFreeField, RackHeatMap, device, sample
+from eil_diffusion.domain.energy_guided_sampler import sampler
+from eil_diffusion.domain.energy_guided_sampler.sampler import mala, reverse_diffuse
 from numpy.testing import assert_allclose
 from scipy import stats
 

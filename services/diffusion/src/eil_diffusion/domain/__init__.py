@@ -1,12 +1,11 @@
 """Energy-guided sampling and optimisation: pure mathematics on torch tensors. Importing this package imports torch."""
 
-from eil_diffusion.domain.energies import ENERGIES, build_energy, energy_gradient
-from eil_diffusion.domain.free_field import GaussianFreeField
-from eil_diffusion.domain.optimise import Optimum, optimise
-from eil_diffusion.domain.quadratic import Energy, QuadraticEnergy
-from eil_diffusion.domain.rack_heat import RackHeatMap
-from eil_diffusion.domain.sampler import Samples, device, sample
-from eil_diffusion.domain.schedule import (
+from eil_diffusion.domain.energies.energy import Energy
+from eil_diffusion.domain.energies.free_field import GaussianFreeField
+from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
+from eil_diffusion.domain.energies.rack_heat import RackHeatMap
+from eil_diffusion.domain.energies.registry import ENERGIES, build_energy, energy_gradient
+from eil_diffusion.domain.energy_diffusion_core.schedule import (
     BoltzmannWeights,
     EnergyScheduler,
     SchedulerOutput,
@@ -14,6 +13,8 @@ from eil_diffusion.domain.schedule import (
     cosine_schedule,
     forward_diffuse,
 )
+from eil_diffusion.domain.energy_guided_sampler.sampler import Samples, device, sample
+from eil_diffusion.domain.optimise import Optimum, optimise
 
 __all__ = [
     "ENERGIES",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from eil_diffusion.domain.quadratic import Energy, QuadraticEnergy, clip
+from eil_diffusion.domain.energies.energy import Energy, clip
+from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 
 CHAINS = 16
 # Annealing ends this much colder than it begins.

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from eil_diffusion.domain.quadratic import QuadraticEnergy, each_sum
-from eil_diffusion.domain.schedule import EnergyScheduler, boltzmann_weight
+from eil_diffusion.domain.energies.energy import each_sum
+from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
+from eil_diffusion.domain.energy_diffusion_core.schedule import EnergyScheduler, boltzmann_weight
 
 CORRECTION_STEPS = 16
 # Numbers held at once by one batch of maps: 32 MiB in float64, some ten times that with intermediates.

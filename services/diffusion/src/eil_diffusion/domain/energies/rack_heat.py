@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from eil_diffusion.domain.quadratic import QuadraticEnergy, each_sum
+from eil_diffusion.domain.energies.energy import each_sum
+from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 
 Map = float | Sequence[Sequence[float]] | Tensor
 """One number for all racks, or one per rack as (rows, columns)."""

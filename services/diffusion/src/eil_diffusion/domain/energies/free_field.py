@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from eil_diffusion.domain.quadratic import QuadraticEnergy, each_sum
+from eil_diffusion.domain.energies.energy import each_sum
+from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 
 LARGEST_SIDE = 2048
 

@@ -1,43 +1,13 @@
-"""What an energy is, and what every quadratic one can do exactly: normal modes, log Z, lower bounds."""
+"""What every quadratic energy can do exactly: normal modes, log Z, samples, lower bounds."""
 
 import copy
 import math
 from abc import ABC, abstractmethod
-from typing import Protocol, Self
+from typing import Self
 
-import torch
 from torch import Tensor
 
-
-class Energy(Protocol):
-    """A differentiable energy of a field; configurations come in batches, (batch, *shape) in float64."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one configuration."""
-        ...
-
-    @property
-    def lower(self) -> Tensor | None:
-        """Smallest admissible configuration, or None when unbounded; only optimisation heeds it."""
-        ...
-
-    @property
-    def upper(self) -> Tensor | None:
-        """Largest admissible configuration, or None when unbounded; only optimisation heeds it."""
-        ...
-
-    def energy(self, x: Tensor) -> Tensor:
-        """(batch, *shape) → (batch,)."""
-        ...
-
-    def gradient(self, x: Tensor) -> Tensor:
-        """(batch, *shape) → (batch, *shape), the exact derivative of `energy`."""
-        ...
-
-    def to(self, device: str) -> Self:
-        """The same energy with its tensors on `device`."""
-        ...
+from eil_diffusion.domain.energies.energy import clip
 
 
 class QuadraticEnergy(ABC):
@@ -77,6 +47,11 @@ class QuadraticEnergy(ABC):
         return tuple(self.mean.shape)
 
     @property
+    def reference(self) -> Self:
+        """Itself."""
+        return self
+
+    @property
     def size(self) -> int:
         """Degrees of freedom N."""
         return self.mean.numel()
@@ -97,6 +72,11 @@ class QuadraticEnergy(ABC):
         """⟨(x - mean)²⟩ averaged over sites, kT·mean(1/λ), exact."""
         return kt * float((1 / self.eigenvalues).mean())
 
+    def draw(self, count: int, kt: float, generator: torch.Generator) -> Tensor:
+        """(count, *shape) independent, exact samples of exp(-E/kT)."""
+        noise = torch.randn((count, *self.shape), generator=generator, dtype=self.mean.dtype, device=self.mean.device)
+        return self.mean + self.from_modes(noise * (kt / self.eigenvalues).sqrt())
+
     def precondition(self, gradient: Tensor) -> Tensor:
         """A⁻¹·gradient (batch, *shape): the Newton direction, in which all modes relax at one rate."""
         return self.from_modes(self.to_modes(gradient) / self.eigenvalues)
@@ -112,15 +92,3 @@ class QuadraticEnergy(ABC):
         move = clip(x - gradient / curvature, self.lower, self.upper) - x
         bound = float(self.energy(x[None])) + float((gradient * move + 0.5 * curvature * move**2).sum())
         return max(0.0, bound)
-
-
-def clip(x: Tensor, lower: Tensor | None, upper: Tensor | None) -> Tensor:
-    """x moved into the box; None leaves a side open."""
-    if lower is not None:
-        x = torch.maximum(x, lower)
-    return x if upper is None else torch.minimum(x, upper)
-
-
-def each_sum(values: Tensor) -> Tensor:
-    """Sum over everything but the batch: (batch, *shape) → (batch,)."""
-    return values.flatten(1).sum(dim=1)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eil_diffusion.domain.free_field import GaussianFreeField
-from eil_diffusion.domain.quadratic import Energy, QuadraticEnergy
-from eil_diffusion.domain.rack_heat import RackHeatMap
+from eil_diffusion.domain.energies.energy import Energy
+from eil_diffusion.domain.energies.free_field import GaussianFreeField
+from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
+from eil_diffusion.domain.energies.rack_heat import RackHeatMap
 
 ENERGIES: Mapping[str, Callable[..., QuadraticEnergy]] = MappingProxyType(
     {"gaussian_free_field": GaussianFreeField, "rack_heat_map": RackHeatMap}

@@ -1,0 +1,1 @@
+"""Energies: typed, documented functions with gradients, and their registry."""

@@ -1,0 +1,1 @@
+"""Forward and reverse diffusion: schedules, the learned denoiser, its training."""

@@ -1,0 +1,1 @@
+"""Sampling guided by an energy and corrected until it is exact."""
