@@ -5,6 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from eil_diffusion.domain.energies.energy import clip
