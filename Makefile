@@ -27,7 +27,7 @@ lint: setup ## everything that reads the code without running it
 format: setup ## put the code into its form
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
 
-generate: setup ## write libs/api anew from protos
+generate: setup ## write libs/api and api_docs anew from protos
 	@scripts/generate
 
 lock: setup ## resolve the dependencies anew into requirements.lock

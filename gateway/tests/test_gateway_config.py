@@ -112,6 +112,8 @@ def test_streams_have_no_deadline_and_calls_have_one() -> None:
         "/eil.atlas.v1.ArchiveService/ReadSamples",
         "/eil.atlas.v1.ConsistencyService/Verify",
         "/eil.decision.v1.DecisionService/StreamActions",
+        "/eil.diffusion.v1.DiffusionService/StreamOptimize",
+        "/eil.diffusion.v1.DiffusionService/StreamSample",
         "/eil.nvp.v1.NvpService/WatchPredictions",
     }
     for method in all_methods():

@@ -1,5 +1,7 @@
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from eil_diffusion.domain import (
@@ -90,27 +92,73 @@ def test_registry_builds_by_name_and_takes_whole_floats_for_integers() -> None:
     assert isinstance(built, GaussianFreeField)
     assert built.shape == (8, 8)
     assert build_energy("rack_heat_map", {"rows": 2, "columns": 3, "power_w": 100.0}).shape == (2, 3)
+    assert build_energy("phi4", {"side": 4, "mass2": -1, "coupling": 0.5}).shape == (4, 4)
     assert all(kind.__doc__ for kind in ENERGIES.values())
+
+
+def test_registry_takes_lists_as_json_has_them() -> None:
+    racks = build_energy("rack_heat_map", {"rows": 1, "columns": 2, "power_w": [[3000, 1000]], "fan_speed": [[1, 0.5]]})
+    assert isinstance(racks, RackHeatMap)
+    # Rack 1 stands at half its fan speed, and the heat goes where it came from.
+    assert_allclose(racks.stiffness.sum(1), 500.0 * torch.tensor([1.0, 0.5**0.8]), rtol=1e-6)
+    graph = build_energy(
+        "graph", {"edges": [[0, 1, 1]], "pull": [1, 1.0], "target": [0, 3], "nodes": None, "lower": None}
+    )
+    assert_allclose(graph.reference.mean, torch.tensor([1.0, 2.0]), atol=1e-14)  # type: ignore[attr-defined]
+    assert build_energy("graph", {"edges": [], "pull": 1, "nodes": 3.0}).shape == (3,)
+    matrix = [[2, 0.5], [0.5, 1]]
+    for given in (matrix, [2, 0.5, 0.5, 1], torch.tensor(matrix), np.array(matrix)):
+        quadratic = build_energy("quadratic", {"matrix": given, "linear": [1, 2], "constant": 3, "upper": 9})
+        assert float(quadratic.energy(torch.ones(1, 2, dtype=torch.float64))) == pytest.approx(2.0 + 3 + 3)
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("ising", {}, "choose one of gaussian_free_field, rack_heat_map"),
-        ("gaussian_free_field", {"side": 8}, "mass2"),
-        ("gaussian_free_field", {"side": 8, "mass2": 1.0, "beta": 2.0}, "beta"),
-        ("gaussian_free_field", {"side": 8.5, "mass2": 1.0}, "whole number"),
-        ("gaussian_free_field", {"side": 8, "mass2": "heavy"}, "give a number"),
-        ("gaussian_free_field", {"side": 1, "mass2": 1.0}, "between 2 and"),
+        ("spin_glass", {}, "no energy is called 'spin_glass': choose one of fleet_placement, gaussian_free_field"),
+        ("gaussian_free_field", {"side": 8}, "^gaussian_free_field: .*mass2"),
+        (
+            "gaussian_free_field",
+            {"side": 8, "mass2": 1.0, "beta": 2.0},
+            "^gaussian_free_field: .*beta.*are side, mass2",
+        ),
+        ("gaussian_free_field", {"side": 8, "mass2": 1.0, 3: 2.0}, "by name"),
+        ("gaussian_free_field", [8, 1.0], "parameters are a list: give them by name"),
+        ("gaussian_free_field", {"side": 8.5, "mass2": 1.0}, "^gaussian_free_field.side is 8.5: give a whole number"),
+        ("gaussian_free_field", {"side": True, "mass2": 1.0}, "whole number"),
+        ("gaussian_free_field", {"side": math.nan, "mass2": 1.0}, "whole number"),
+        ("gaussian_free_field", {"side": math.inf, "mass2": 1.0}, "whole number"),
+        ("gaussian_free_field", {"side": [8], "mass2": 1.0}, "whole number"),
+        ("gaussian_free_field", {"side": 8, "mass2": "heavy"}, "mass2 is 'heavy': give a number"),
+        ("gaussian_free_field", {"side": 8, "mass2": None}, "give a number"),
+        ("gaussian_free_field", {"side": 8, "mass2": 10**400}, "give a number, and a finite one"),
+        ("gaussian_free_field", {"side": 1, "mass2": 1.0}, "^gaussian_free_field: side is 1: .*between 2 and"),
         ("gaussian_free_field", {"side": 8, "mass2": 0.0}, "positive"),
+        ("phi4", {"side": 8, "mass2": -1.0, "coupling": 0.0}, "^phi4: .*nothing confines"),
+        ("graph", {"edges": 3.0, "pull": [1.0]}, "^graph.edges is 3.0: give a list"),
+        ("graph", {"edges": [[0, 1, "x"]], "pull": [1.0, 1.0]}, "^graph.edges is no table of numbers"),
+        ("graph", {"edges": {"0": 1}, "pull": [1.0, 1.0]}, "no table of numbers"),
+        ("graph", {"edges": "0-1", "pull": [1.0, 1.0]}, "no table of numbers"),
+        ("graph", {"edges": [], "pull": True, "nodes": 2}, "pull is True: give a number"),
+        ("graph", {"edges": [], "pull": 1.0, "nodes": 2.5}, "nodes is 2.5: give a whole number"),
+        ("graph", {"edges": [[0, 1, 1.0]], "pull": [0.0, 0.0]}, "^graph: nothing pulls node 0"),
+        ("quadratic", {"matrix": [[1.0, 0.0], [0.0]]}, "quadratic.matrix is no table of numbers"),
+        ("quadratic", {"matrix": [[1.0]], "linear": None}, "quadratic.linear is no table of numbers"),
+        ("quadratic", {"matrix": [[1.0]], "constant": [0.0]}, "constant is .0.0.: give a number"),
+        ("quadratic", {"matrix": [[-1.0]]}, "^quadratic: the smallest eigenvalue is -1"),
         ("rack_heat_map", {"rows": 0, "columns": 3, "power_w": 1.0}, "racks"),
         ("rack_heat_map", {"rows": 2, "columns": 3, "power_w": [[1.0, 2.0]]}, "one per rack"),
-        ("rack_heat_map", {"rows": 1, "columns": 2, "power_w": [["a", "b"]]}, "no map of numbers"),
+        ("rack_heat_map", {"rows": 1, "columns": 2, "power_w": [["a", "b"]]}, "power_w is no table of numbers"),
         ("rack_heat_map", {"rows": 2, "columns": 3, "power_w": -1.0}, "power_w must be"),
         ("rack_heat_map", {"rows": 2, "columns": 3, "power_w": 1.0, "fan_speed": 0.01}, "fan_speed must be"),
         ("rack_heat_map", {"rows": 2, "columns": 3, "power_w": 1.0, "limit_k": 200.0}, "above the set-point"),
     ],
 )
-def test_bad_energies_are_refused_with_a_reason(name: str, parameters: dict, message: str) -> None:
+def test_bad_energies_are_refused_with_a_reason(name: str, parameters: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_energy(name, parameters)
+
+
+def test_bad_maps_are_refused_without_the_registry_too() -> None:
+    with pytest.raises(ValueError, match="no map of numbers"):
+        RackHeatMap(1, 2, [["a", "b"]])  # type: ignore[list-item]

@@ -3,9 +3,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from eil_diffusion.domain import EnergyScheduler, GaussianFreeField, RackHeatMap, device, sample
-from eil_diffusion.domain.energy_guided_sampler import sampler
-from eil_diffusion.domain.energy_guided_sampler.sampler import mala, reverse_diffuse
+from eil_diffusion.domain import EnergyScheduler, GaussianFreeField, Noise, RackHeatMap, Samples, device
+from eil_diffusion.domain import sample as sample_chains
+from eil_diffusion.domain.energies.energy import SampledEnergy
+from eil_diffusion.domain.energy_diffusion_core.denoiser import ExactDenoiser
+from eil_diffusion.domain.energy_guided_sampler.moves import Langevin
+from eil_diffusion.domain.energy_guided_sampler.reverse import reverse_diffuse
+from eil_diffusion.domain.energy_guided_sampler.sampler import corrected
 from numpy.testing import assert_allclose
 from scipy import stats
 
@@ -21,6 +25,10 @@ def one_thread() -> Iterator[None]:
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def sample(energy: SampledEnergy, count: int, *, seed: int, **how) -> Samples:
+    return sample_chains(energy, Noise([seed], [count]), **how)
 
 
 @pytest.mark.parametrize(("side", "mass2", "kt"), [(16, 0.1, 1.0), (32, 0.1, 1.0), (16, 1.0, 2.5)])
@@ -61,7 +69,8 @@ def test_the_denoiser_mean_alone_is_biased_and_its_weights_say_so(monkeypatch: p
     exact = EnergyScheduler.posterior
 
     def without_posterior_variance(self: EnergyScheduler, output, timestep, noisy, variance=None):
-        return exact(self, output, timestep, noisy, None if variance is None else torch.zeros_like(variance))
+        # Not zero at the last step, where DDPM adds nothing: a path needs a density.
+        return exact(self, output, timestep, noisy, None if variance is None else 1e-3 * variance)
 
     monkeypatch.setattr(EnergyScheduler, "posterior", without_posterior_variance)
     field = GaussianFreeField(16, 0.1)
@@ -70,19 +79,19 @@ def test_the_denoiser_mean_alone_is_biased_and_its_weights_say_so(monkeypatch: p
     assert drawn.ess < 50
 
 
-def test_log_density_of_the_diffusion_is_that_of_its_maps() -> None:
+def test_the_weights_of_exact_diffusion_are_all_log_z() -> None:
     field = GaussianFreeField(8, 0.5)
     scheduler = EnergyScheduler()
     scheduler.set_timesteps(5)
-    x, log_density = reverse_diffuse(field, 16, scheduler, kt=1.0, generator=seeded(5))
-    assert_allclose(log_density, -field.energy(x) - field.log_z(), atol=1e-5, rtol=0)
+    drafts = reverse_diffuse(ExactDenoiser(field, 1.0), scheduler, Noise([5], [16]))
+    assert_allclose(drafts.log_ratio - field.energy(drafts.x), field.log_z(), atol=1e-5, rtol=0)
 
 
 def test_langevin_correction_repairs_a_wrong_start() -> None:
     field = GaussianFreeField(16, 0.1)
     frozen = torch.zeros(256, 16, 16, dtype=torch.float64)
     # Small steps: from the very bottom a proposal is accepted with exp(-h²N/2).
-    x, accepted = mala(field, frozen, kt=1.0, step=0.06, steps=180, generator=seeded(6))
+    x, accepted = corrected(field, frozen, Langevin(field, 0.06), 180, 1.0, Noise([6], [256]))
     energies = field.energy(x)
     assert abs(float(energies.mean()) - 128) < 4 * float(energies.std()) / 16
     assert 0.5 < accepted < 1.0
@@ -90,12 +99,9 @@ def test_langevin_correction_repairs_a_wrong_start() -> None:
 
 def test_without_adjustment_langevin_is_biased_as_theory_says() -> None:
     field, step = GaussianFreeField(16, 0.1), 0.2
-    generator = seeded(7)
     x = sample(field, 512, steps=5, seed=7).maps
-    for _ in range(40):
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
-        kick = field.from_modes(field.eigenvalues.rsqrt() * noise)
-        x = x - step * field.precondition(field.gradient(x)) + math.sqrt(2 * step) * kick
+    x, taken = corrected(field, x, Langevin(field, step, adjusted=False), 40, 1.0, Noise([8], [512]))
+    assert taken == 1.0
     energies = field.energy(x)
     error = float(energies.std()) / math.sqrt(512)
     assert abs(float(energies.mean()) - 128 / (1 - step / 2)) < 4 * error
@@ -138,13 +144,11 @@ def test_the_seed_decides_everything() -> None:
     assert not torch.equal(first.maps, other.maps)
 
 
-def test_batches_make_up_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler, "LARGEST_BATCH", 3 * 64)
-    drawn = sample(GaussianFreeField(8, 0.1), 7, steps=5, seed=1)
-    assert drawn.maps.shape == (7, 8, 8)
-    assert drawn.energies.shape == (7,)
-    assert len({float(e) for e in drawn.energies}) == 7
-    assert 0 < drawn.acceptance <= 1
+def test_what_a_request_gets_does_not_depend_on_its_company() -> None:
+    field = GaussianFreeField(8, 0.1)
+    together = sample_chains(field, Noise([1, 2], [3, 4]), steps=5)
+    assert torch.equal(together.maps[:3], sample(field, 3, seed=1, steps=5).maps)
+    assert torch.equal(together.part(3, 7, None).maps, sample(field, 4, seed=2, steps=5).maps)
 
 
 def test_one_map_has_no_standard_error() -> None:
@@ -154,7 +158,6 @@ def test_one_map_has_no_standard_error() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"count": 0}, "at least one map"),
         ({"kt": 0.0}, "positive, finite kt"),
         ({"kt": math.inf}, "positive, finite kt"),
         ({"correction_steps": -1}, "no negative number"),
@@ -163,7 +166,7 @@ def test_one_map_has_no_standard_error() -> None:
 )
 def test_bad_requests_are_refused_with_a_reason(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        sample(GaussianFreeField(4, 1.0), **{"count": 2, "seed": 0, **arguments})
+        sample(GaussianFreeField(4, 1.0), 2, seed=0, **arguments)
 
 
 def test_device_is_one_that_works() -> None:

@@ -9,6 +9,7 @@ from eil_cli import audit_command, events_command, levers, lifecycle, loop, sour
 from eil_cli.atlas.commands import register as register_atlas
 from eil_cli.backup.commands import register as register_backup
 from eil_cli.bench.commands import register as register_bench
+from eil_cli.diffusion.commands import register as register_diffusion
 from eil_cli.feeds.commands import register as register_feeds
 from eil_cli.nvp.commands import register as register_nvp
 from eil_cli.regime.commands import register as register_regime
@@ -78,6 +79,7 @@ def build() -> typer.Typer:
         register_watch,
         register_atlas,
         register_nvp,
+        register_diffusion,
         register_regime,
         register_bench,
     ):

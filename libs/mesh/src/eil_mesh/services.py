@@ -33,7 +33,7 @@ SERVICES: dict[str, Service] = {
     )
 }
 """Every service by name, callees before callers: the order to start in."""
-STATEFUL = ("regime", "atlas", "economy", "nvp", "decision", "proof", "market")
+STATEFUL = ("regime", "atlas", "economy", "nvp", "diffusion", "decision", "proof", "market")
 """Services whose state can be kept in PostgreSQL."""
 OUTSIDERS = ("keda",)
 """Programs outside of the mesh that hold a certificate of its CA (common name): each reaches the methods that name it, and nothing else."""

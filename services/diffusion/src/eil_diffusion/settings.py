@@ -18,3 +18,5 @@ class DiffusionSettings(MeshSettings):
     """Threads that torch may use on the CPU."""
     waiting: int = 32
     """Requests that may wait for the engine; more are refused with RESOURCE_EXHAUSTED."""
+    keep_runs_s: float = 30 * 86400.0
+    """How long GetRun answers for a run [s]; the journal keeps them for ever."""

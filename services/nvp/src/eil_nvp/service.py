@@ -9,13 +9,13 @@ import grpc
 from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2, atlas_pb2_grpc
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
+from eil_mesh.batching import Batcher
 from eil_mesh.call import caller
 from eil_mesh.errors import EilError, InvalidArgument, as_invalid_argument
 from eil_mesh.metering import CeuMeter
 from eil_mesh.store import Store
 
 from eil_nvp import feedback, fields, telemetry
-from eil_nvp.batching import Batcher
 from eil_nvp.domain.predictor import LEVEL, NVPPredictor
 from eil_nvp.models import Models, checkpoint, message
 from eil_nvp.sources import CHANNELS, Sources

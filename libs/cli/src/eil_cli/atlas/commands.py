@@ -75,7 +75,7 @@ def samples(
         from eil_cli.atlas.client import Archive
         from eil_cli.endpoint import Endpoint
 
-        span = _us(start), _us(end)
+        span = parse_us(start), parse_us(end)
         with Archive.at(Endpoint.load(state_folder(state)), token) as archive:
             found = _figures(archive.samples(source, *span, channel or ()))
             if csv_file is not None:
@@ -200,7 +200,7 @@ def _print_checkpoints(found: dict[str, Any], as_json: bool) -> None:
     _print(table, found)
 
 
-def _us(text: str) -> int:
+def parse_us(text: str) -> int:
     from datetime import datetime
 
     try:

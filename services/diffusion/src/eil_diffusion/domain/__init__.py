@@ -1,19 +1,19 @@
 """Energy-guided sampling and optimisation: pure mathematics on torch tensors. Importing this package imports torch."""
 
-from eil_diffusion.domain.energies.energy import Energy
+from eil_diffusion.domain.energies.energy import Energy, SampledEnergy
 from eil_diffusion.domain.energies.free_field import GaussianFreeField
 from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 from eil_diffusion.domain.energies.rack_heat import RackHeatMap
 from eil_diffusion.domain.energies.registry import ENERGIES, build_energy, energy_gradient
 from eil_diffusion.domain.energy_diffusion_core.schedule import (
-    BoltzmannWeights,
     EnergyScheduler,
     SchedulerOutput,
-    boltzmann_weight,
     cosine_schedule,
     forward_diffuse,
 )
+from eil_diffusion.domain.energy_guided_sampler.noise import Noise
 from eil_diffusion.domain.energy_guided_sampler.sampler import Samples, device, sample
+from eil_diffusion.domain.energy_guided_sampler.weights import BoltzmannWeights, boltzmann_weight
 from eil_diffusion.domain.optimise import Optimum, optimise
 
 __all__ = [
@@ -22,9 +22,11 @@ __all__ = [
     "Energy",
     "EnergyScheduler",
     "GaussianFreeField",
+    "Noise",
     "Optimum",
     "QuadraticEnergy",
     "RackHeatMap",
+    "SampledEnergy",
     "Samples",
     "SchedulerOutput",
     "boltzmann_weight",

@@ -1,23 +1,28 @@
-"""The configuration of lowest energy in a box: annealed Langevin search, then projected-gradient refinement.
+"""The configuration of lowest energy within constraints: annealed Langevin search, then refinement, then a bound.
 
-The answer is never worse than the start, and for quadratic energies it comes with a proven bound on what is left.
+The answer is never worse than the start. For quadratic energies, and for those that offer one, it comes with a proven
+bound on what is left.
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from eil_diffusion.domain.energies.energy import Energy, clip
+from eil_diffusion.domain.constraints import Constraints
+from eil_diffusion.domain.energies.energy import Energy
 from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
+from eil_diffusion.domain.optimise_abilities import Bounded, Constrained, Discrete, Relaxed
+from eil_diffusion.domain.optimise_anneal import Judge, anneal
+from eil_diffusion.domain.optimise_refine import refine, step_through
 
-CHAINS = 16
-# Annealing ends this much colder than it begins.
-COOLING = 1e-4
-REFINEMENT_STEPS = 2000
-# Refinement ends when no coordinate can still move by this share of the largest coordinate.
-TOLERANCE = 1e-12
+# Configurations that discrete moves begin from, the lowest of those that annealing ended with.
+BASINS = 4
+# A start may miss the total by this share of its largest coordinate: nobody can type a sum exactly.
+ROUNDING = 1e-9
+STRONG_CONVEXITY = "strong convexity"
+RELAXATION = "the energy's own relaxation"
 
 
 @dataclass(frozen=True)
@@ -25,130 +30,111 @@ class Optimum:
     """The best configuration found."""
 
     x: Tensor
-    """(*shape) inside the box."""
+    """(*shape) within the constraints."""
     energy: float
+    """Exact, where the energy that was searched is a relaxation."""
     start_energy: float
     """Energy of the start, which `energy` never exceeds."""
     lower_bound: float | None
-    """No configuration in the box lies below it (quadratic energies); None when nothing is proven."""
+    """No admissible configuration lies below it; None when nothing is proven."""
     gap: float | None
     """energy - lower_bound, at least zero; None without a bound."""
+    bound_from: str | None = None
+    """What proves the bound: "strong convexity" of a quadratic, or "the energy's own relaxation"; None without one."""
 
 
 @torch.no_grad()
-def optimise(energy: Energy, x0: Tensor | None = None, *, seed: int, steps: int = 200, device: str = "cpu") -> Optimum:
-    """Minimise `energy` within its box from `x0` (*shape), or from the box's centre (zero where it is open).
+def optimise(
+    energy: Energy,
+    x0: Tensor | None = None,
+    *,
+    seed: int,
+    steps: int = 200,
+    device: str = "cpu",
+    constraints: Constraints | None = None,
+    watch: Callable[[int, int, float], None] | None = None,
+) -> Optimum:
+    """Minimise `energy` from `x0` (*shape), or from the admissible configuration nearest to the box's centre (zero where it is open).
 
     `steps` annealing steps of 16 chains, of which one begins at the start, then accelerated projected gradient from
-    the best configuration met. Raises ValueError when x0 has another shape, is not finite or lies outside the box,
-    or steps is negative.
+    the best configuration met, then the discrete moves that the energy knows, from the best basins, until none is
+    better. `constraints` narrow the energy's own box. `watch` is called between annealing steps with (done, total,
+    lowest energy so far), and cancels the search by raising. The seed decides everything.
+    Raises ValueError when x0 has another shape, is not finite or does not keep the constraints, when no configuration
+    keeps them, or steps is negative.
     """
     if steps < 0:
         raise ValueError(f"steps is {steps}: give zero to refine the start alone, or a positive number to anneal")
     placed = energy.to(device)
-    start = _start(placed, x0, device)
-    start_energy = float(placed.energy(start[None]))
+    allowed = _allowed(placed, constraints, device)
+    judge: Judge = placed.exact if isinstance(placed, Relaxed) else placed.energy
+    start = _start(placed, allowed, x0, device)
     generator = torch.Generator(device).manual_seed(seed)
-    best = _better(placed, start, _anneal(placed, start, steps, generator))
+    met, ends = anneal(placed, allowed, judge, start, steps, generator, watch)
+    best = _better(judge, start, met)
     if isinstance(placed, QuadraticEnergy):
-        best = _better(placed, best, clip(placed.mean, placed.lower, placed.upper))
-    best = _better(placed, best, _refine(placed, best))
-    found = float(placed.energy(best[None]))
-    bound = placed.lower_bound(best) if isinstance(placed, QuadraticEnergy) else None
+        best = _better(judge, best, allowed.project(placed.mean[None])[0])
+    smooth = refine(placed, allowed, ends[placed.energy(ends).argmin()] if isinstance(placed, Relaxed) else best)
+    best = _better(judge, best, smooth)
+    if isinstance(placed, Discrete):
+        for basin in _basins(judge, torch.cat([best[None], smooth[None], ends])):
+            best = _better(judge, best, step_through(placed, judge, basin))
+    found = float(judge(best[None]))
+    bound, source = _bound(placed, allowed, best)
     gap = None if bound is None else max(0.0, found - bound)
-    return Optimum(best, found, start_energy, bound, gap)
+    return Optimum(best, found, float(judge(start[None])), bound, gap, source)
 
 
-def _start(energy: Energy, x0: Tensor | None, device: str) -> Tensor:
+def _allowed(energy: Energy, constraints: Constraints | None, device: str) -> Constraints:
+    """The energy's own constraints, narrowed by those asked for."""
+    own = energy.constraints if isinstance(energy, Constrained) else Constraints(energy.lower, energy.upper)
+    if constraints is None:
+        return own
+    if constraints.shape not in (None, energy.shape):
+        raise ValueError(f"the constraints are for shape {constraints.shape}: give them the energy's, {energy.shape}")
+    return own.narrowed(constraints.to(device))
+
+
+def _start(energy: Energy, allowed: Constraints, x0: Tensor | None, device: str) -> Tensor:
     if x0 is None:
-        zero = torch.zeros(energy.shape, dtype=torch.float64, device=device)
-        if energy.lower is not None and energy.upper is not None:
-            return (energy.lower + energy.upper) / 2
-        return clip(zero, energy.lower, energy.upper)
+        centre = torch.zeros(energy.shape, dtype=torch.float64, device=device)
+        if allowed.lower is not None and allowed.upper is not None:
+            middle = (allowed.lower + allowed.upper) / 2
+            centre = torch.where(middle.isfinite(), middle, centre)
+        return allowed.project(centre[None])[0]
     start = x0.to(device=device, dtype=torch.float64)
     if tuple(start.shape) != energy.shape or not start.isfinite().all():
         raise ValueError(f"x0 has shape {tuple(start.shape)}: give finite numbers of shape {energy.shape}")
-    if not torch.equal(start, clip(start, energy.lower, energy.upper)):
+    box = Constraints(allowed.lower, allowed.upper)
+    if float(box.violation(start[None])) > 0:
         raise ValueError("x0 lies outside the box: start from an admissible configuration")
-    return start
+    off = float(allowed.violation(start[None]))
+    if off > ROUNDING * max(1.0, float(start.abs().max())):
+        raise ValueError(f"x0 is {off:g} away from its weighted total: start from an admissible configuration")
+    return allowed.project(start[None])[0]
 
 
-def _better(energy: Energy, held: Tensor, offered: Tensor) -> Tensor:
-    return offered if float(energy.energy(offered[None])) < float(energy.energy(held[None])) else held
+def _better(judge: Judge, held: Tensor, offered: Tensor) -> Tensor:
+    return offered if float(judge(offered[None])) < float(judge(held[None])) else held
 
 
-def _anneal(energy: Energy, start: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-    """Simulated annealing by Langevin moves clipped to the box: the best configuration of all chains and times.
+def _basins(judge: Judge, candidates: Tensor) -> Tensor:
+    """The lowest candidates, (at most BASINS, *shape), in order of their energy."""
+    return candidates[judge(candidates).argsort(stable=True)[:BASINS]]
 
-    The temperature falls geometrically from equipartition, 2·(median energy above the best)/N of the scattered chains;
-    each chain adapts its own step to what it gets accepted. A search, not a sampler: clipping breaks detailed balance.
+
+def _bound(energy: Energy, allowed: Constraints, x: Tensor) -> tuple[float | None, str | None]:
+    """A proven lower bound over the constraints and what proves it.
+
+    A quadratic is strongly convex with μ = λ_min: E(y) ≥ E(x) + ∇E·(y - x) + ½μ|y - x|², which is ½μ|y - (x - ∇E/μ)|²
+    up to a constant. So its minimum over any convex set is at the projection of x - ∇E/μ onto that set, and the total
+    costs no tightness: the bound meets the energy at the optimum. Nothing lies below the energy of the mean either.
     """
-    chains = _scatter(energy, start, generator)
-    e, g = energy.energy(chains), energy.gradient(chains)
-    best, lowest = chains[e.argmin()], float(e.min())
-    hot = max(2 * (float(e.median()) - lowest) / start.numel(), 1e-300)
-    wide = (-1,) + (1,) * start.ndim
-    step = torch.full_like(e, 0.1)
-    for k in range(steps):
-        kt = hot * COOLING ** (k / steps)
-        noise = torch.randn(chains.shape, generator=generator, dtype=chains.dtype, device=chains.device)
-        stride = step.reshape(wide)
-        moved = clip(chains - stride * g + (2 * stride * kt).sqrt() * noise, energy.lower, energy.upper)
-        e_new, g_new = energy.energy(moved), energy.gradient(moved)
-        chance = torch.rand(len(e), generator=generator, dtype=e.dtype, device=e.device)
-        taken = chance.log() < (e - e_new) / kt
-        chains = torch.where(taken.reshape(wide), moved, chains)
-        g = torch.where(taken.reshape(wide), g_new, g)
-        e = torch.where(taken, e_new, e)
-        step = step * torch.where(taken, 1.1, 0.6)
-        if float(e.min()) < lowest:
-            best, lowest = chains[e.argmin()], float(e.min())
-    return best
-
-
-def _scatter(energy: Energy, start: Tensor, generator: torch.Generator) -> Tensor:
-    """(CHAINS, *shape): the start, and configurations spread over the box or, where it is open, around the start."""
-    size = (CHAINS, *energy.shape)
-    if energy.lower is not None and energy.upper is not None:
-        share = torch.rand(size, generator=generator, dtype=start.dtype, device=start.device)
-        chains = energy.lower + share * (energy.upper - energy.lower)
-    else:
-        noise = torch.randn(size, generator=generator, dtype=start.dtype, device=start.device)
-        chains = clip(start + noise, energy.lower, energy.upper)
-    chains[0] = start
-    return chains
-
-
-def _refine(energy: Energy, x: Tensor) -> Tensor:
-    """Accelerated projected gradient with backtracking and restart (Beck & Teboulle 2009; O'Donoghue & Candès 2015)."""
-    e = float(energy.energy(x[None]))
-    lead, momentum, curvature = x, 1.0, 1.0
-    for _ in range(REFINEMENT_STEPS):
-        curvature /= 1.5
-        moved, curvature = _descend(energy, lead, curvature)
-        e_moved = float(energy.energy(moved[None]))
-        if e_moved > e:
-            if lead is x:
-                break
-            lead, momentum = x, 1.0
-            continue
-        shift = moved - x
-        after = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        lead = clip(moved + (momentum - 1) / after * shift, energy.lower, energy.upper)
-        x, e, momentum = moved, e_moved, after
-        if float(shift.abs().max()) <= TOLERANCE * max(1.0, float(x.abs().max())):
-            break
-    return x
-
-
-def _descend(energy: Energy, x: Tensor, curvature: float) -> tuple[Tensor, float]:
-    """One projected gradient step from x whose assumed curvature is doubled until the quadratic model bounds it."""
-    e, g = float(energy.energy(x[None])), energy.gradient(x[None])[0]
-    slack = 1e-14 * max(1.0, abs(e))
-    while True:
-        moved = clip(x - g / curvature, energy.lower, energy.upper)
-        shift = moved - x
-        model = e + float((g * shift).sum()) + 0.5 * curvature * float((shift**2).sum())
-        if float(energy.energy(moved[None])) <= model + slack or curvature > 1e300:
-            return moved, curvature
-        curvature *= 2
+    if isinstance(energy, QuadraticEnergy):
+        curvature, gradient = float(energy.eigenvalues.min()), energy.gradient(x[None])
+        move = allowed.project(x[None] - gradient / curvature) - x
+        bound = float(energy.energy(x[None])) + float((gradient * move + 0.5 * curvature * move**2).sum())
+        return max(float(energy.energy(energy.mean[None])), bound), STRONG_CONVEXITY
+    if isinstance(energy, Bounded):
+        return energy.lower_bound(x), RELAXATION
+    return None, None

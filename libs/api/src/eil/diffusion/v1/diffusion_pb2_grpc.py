@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DiffusionServiceStub:
-    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Stateless.
+    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Keeps a record of every run, and the models of every tenant.
     """
 
     def __init__(self, channel):
@@ -45,22 +45,86 @@ class DiffusionServiceStub:
                 request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.OptimizeRequest.SerializeToString,
                 response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.OptimizeResponse.FromString,
                 _registered_method=True)
+        self.StreamSample = channel.unary_stream(
+                '/eil.diffusion.v1.DiffusionService/StreamSample',
+                request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamSampleRequest.SerializeToString,
+                response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamSampleResponse.FromString,
+                _registered_method=True)
+        self.StreamOptimize = channel.unary_stream(
+                '/eil.diffusion.v1.DiffusionService/StreamOptimize',
+                request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamOptimizeRequest.SerializeToString,
+                response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamOptimizeResponse.FromString,
+                _registered_method=True)
+        self.GetRun = channel.unary_unary(
+                '/eil.diffusion.v1.DiffusionService/GetRun',
+                request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunRequest.SerializeToString,
+                response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunResponse.FromString,
+                _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/eil.diffusion.v1.DiffusionService/ListModels',
+                request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.PutModel = channel.unary_unary(
+                '/eil.diffusion.v1.DiffusionService/PutModel',
+                request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.PutModelRequest.SerializeToString,
+                response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.PutModelResponse.FromString,
+                _registered_method=True)
 
 
 class DiffusionServiceServicer:
-    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Stateless.
+    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Keeps a record of every run, and the models of every tenant.
     """
 
     def Sample(self, request, context):
         """Samples configurations. Costs one inference step for each step and configuration. RESOURCE_EXHAUSTED if the tenant's compute
-        credits are used up.
+        credits are used up or too many requests wait; INVALID_ARGUMENT if the energy does not confine, is not finite or too large; NOT_FOUND if
+        there is no such model or source; UNAVAILABLE if the accelerator's memory does not suffice even for one configuration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Optimize(self, request, context):
-        """Finds the configuration of lowest energy within bounds, never worse than the start.
+        """Finds the configuration of lowest energy under constraints, never worse than the start. Statuses as for Sample.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamSample(self, request, context):
+        """Samples as Sample does, and tells how it gets there: a message after every few steps, the answer in the last one. A caller that leaves frees
+        what its stream held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamOptimize(self, request, context):
+        """Optimises as Optimize does, and tells the best found so far; the answer is in the last message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRun(self, request, context):
+        """What a call of Sample or Optimize claimed, as the journal has it: with the digest of its configurations and the verdict of the energy laws.
+        NOT_FOUND if the tenant has no such run, or it is older than what is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """The models that drafts can be asked of: those that come with the service, and the tenant's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutModel(self, request, context):
+        """Puts a checkpoint, stored in the Atlas, into service under its name. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no
+        checkpoint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +143,31 @@ def add_DiffusionServiceServicer_to_server(servicer, server):
                     request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.OptimizeRequest.FromString,
                     response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.OptimizeResponse.SerializeToString,
             ),
+            'StreamSample': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamSample,
+                    request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamSampleRequest.FromString,
+                    response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamSampleResponse.SerializeToString,
+            ),
+            'StreamOptimize': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamOptimize,
+                    request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamOptimizeRequest.FromString,
+                    response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamOptimizeResponse.SerializeToString,
+            ),
+            'GetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRun,
+                    request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunRequest.FromString,
+                    response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.ListModelsRequest.FromString,
+                    response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'PutModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutModel,
+                    request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.PutModelRequest.FromString,
+                    response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.PutModelResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'eil.diffusion.v1.DiffusionService', rpc_method_handlers)
@@ -88,7 +177,7 @@ def add_DiffusionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DiffusionService:
-    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Stateless.
+    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Keeps a record of every run, and the models of every tenant.
     """
 
     @staticmethod
@@ -135,6 +224,141 @@ class DiffusionService:
             '/eil.diffusion.v1.DiffusionService/Optimize',
             eil_dot_diffusion_dot_v1_dot_diffusion__pb2.OptimizeRequest.SerializeToString,
             eil_dot_diffusion_dot_v1_dot_diffusion__pb2.OptimizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSample(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eil.diffusion.v1.DiffusionService/StreamSample',
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamSampleRequest.SerializeToString,
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamSampleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamOptimize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eil.diffusion.v1.DiffusionService/StreamOptimize',
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamOptimizeRequest.SerializeToString,
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.StreamOptimizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.diffusion.v1.DiffusionService/GetRun',
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunRequest.SerializeToString,
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.diffusion.v1.DiffusionService/ListModels',
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.ListModelsRequest.SerializeToString,
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.diffusion.v1.DiffusionService/PutModel',
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.PutModelRequest.SerializeToString,
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.PutModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

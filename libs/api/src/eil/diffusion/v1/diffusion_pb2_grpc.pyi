@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DiffusionServiceStub:
-    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Stateless."""
+    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Keeps a record of every run, and the models of every tenant."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,25 +35,59 @@ class DiffusionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DiffusionServiceAsyncStub: ...
     Sample: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.SampleRequest, _diffusion_pb2.SampleResponse]
     """Samples configurations. Costs one inference step for each step and configuration. RESOURCE_EXHAUSTED if the tenant's compute
-    credits are used up.
+    credits are used up or too many requests wait; INVALID_ARGUMENT if the energy does not confine, is not finite or too large; NOT_FOUND if
+    there is no such model or source; UNAVAILABLE if the accelerator's memory does not suffice even for one configuration.
     """
     Optimize: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.OptimizeRequest, _diffusion_pb2.OptimizeResponse]
-    """Finds the configuration of lowest energy within bounds, never worse than the start."""
+    """Finds the configuration of lowest energy under constraints, never worse than the start. Statuses as for Sample."""
+    StreamSample: _grpc.UnaryStreamMultiCallable[_diffusion_pb2.StreamSampleRequest, _diffusion_pb2.StreamSampleResponse]
+    """Samples as Sample does, and tells how it gets there: a message after every few steps, the answer in the last one. A caller that leaves frees
+    what its stream held.
+    """
+    StreamOptimize: _grpc.UnaryStreamMultiCallable[_diffusion_pb2.StreamOptimizeRequest, _diffusion_pb2.StreamOptimizeResponse]
+    """Optimises as Optimize does, and tells the best found so far; the answer is in the last message."""
+    GetRun: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.GetRunRequest, _diffusion_pb2.GetRunResponse]
+    """What a call of Sample or Optimize claimed, as the journal has it: with the digest of its configurations and the verdict of the energy laws.
+    NOT_FOUND if the tenant has no such run, or it is older than what is kept.
+    """
+    ListModels: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.ListModelsRequest, _diffusion_pb2.ListModelsResponse]
+    """The models that drafts can be asked of: those that come with the service, and the tenant's own."""
+    PutModel: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.PutModelRequest, _diffusion_pb2.PutModelResponse]
+    """Puts a checkpoint, stored in the Atlas, into service under its name. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no
+    checkpoint.
+    """
 
 @_typing.type_check_only
 class DiffusionServiceAsyncStub(DiffusionServiceStub):
-    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Stateless."""
+    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Keeps a record of every run, and the models of every tenant."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Sample: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.SampleRequest, _diffusion_pb2.SampleResponse]  # type: ignore[assignment]
     """Samples configurations. Costs one inference step for each step and configuration. RESOURCE_EXHAUSTED if the tenant's compute
-    credits are used up.
+    credits are used up or too many requests wait; INVALID_ARGUMENT if the energy does not confine, is not finite or too large; NOT_FOUND if
+    there is no such model or source; UNAVAILABLE if the accelerator's memory does not suffice even for one configuration.
     """
     Optimize: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.OptimizeRequest, _diffusion_pb2.OptimizeResponse]  # type: ignore[assignment]
-    """Finds the configuration of lowest energy within bounds, never worse than the start."""
+    """Finds the configuration of lowest energy under constraints, never worse than the start. Statuses as for Sample."""
+    StreamSample: _aio.UnaryStreamMultiCallable[_diffusion_pb2.StreamSampleRequest, _diffusion_pb2.StreamSampleResponse]  # type: ignore[assignment]
+    """Samples as Sample does, and tells how it gets there: a message after every few steps, the answer in the last one. A caller that leaves frees
+    what its stream held.
+    """
+    StreamOptimize: _aio.UnaryStreamMultiCallable[_diffusion_pb2.StreamOptimizeRequest, _diffusion_pb2.StreamOptimizeResponse]  # type: ignore[assignment]
+    """Optimises as Optimize does, and tells the best found so far; the answer is in the last message."""
+    GetRun: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.GetRunRequest, _diffusion_pb2.GetRunResponse]  # type: ignore[assignment]
+    """What a call of Sample or Optimize claimed, as the journal has it: with the digest of its configurations and the verdict of the energy laws.
+    NOT_FOUND if the tenant has no such run, or it is older than what is kept.
+    """
+    ListModels: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.ListModelsRequest, _diffusion_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """The models that drafts can be asked of: those that come with the service, and the tenant's own."""
+    PutModel: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.PutModelRequest, _diffusion_pb2.PutModelResponse]  # type: ignore[assignment]
+    """Puts a checkpoint, stored in the Atlas, into service under its name. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no
+    checkpoint.
+    """
 
 class DiffusionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Stateless."""
+    """Samples configurations from exp(−E/kT) and looks for the lowest energy. Keeps a record of every run, and the models of every tenant."""
 
     @_abc_1.abstractmethod
     def Sample(
@@ -62,7 +96,8 @@ class DiffusionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diffusion_pb2.SampleResponse, _abc.Awaitable[_diffusion_pb2.SampleResponse]]:
         """Samples configurations. Costs one inference step for each step and configuration. RESOURCE_EXHAUSTED if the tenant's compute
-        credits are used up.
+        credits are used up or too many requests wait; INVALID_ARGUMENT if the energy does not confine, is not finite or too large; NOT_FOUND if
+        there is no such model or source; UNAVAILABLE if the accelerator's memory does not suffice even for one configuration.
         """
 
     @_abc_1.abstractmethod
@@ -71,6 +106,52 @@ class DiffusionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diffusion_pb2.OptimizeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diffusion_pb2.OptimizeResponse, _abc.Awaitable[_diffusion_pb2.OptimizeResponse]]:
-        """Finds the configuration of lowest energy within bounds, never worse than the start."""
+        """Finds the configuration of lowest energy under constraints, never worse than the start. Statuses as for Sample."""
+
+    @_abc_1.abstractmethod
+    def StreamSample(
+        self,
+        request: _diffusion_pb2.StreamSampleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_diffusion_pb2.StreamSampleResponse], _abc.AsyncIterator[_diffusion_pb2.StreamSampleResponse]]:
+        """Samples as Sample does, and tells how it gets there: a message after every few steps, the answer in the last one. A caller that leaves frees
+        what its stream held.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamOptimize(
+        self,
+        request: _diffusion_pb2.StreamOptimizeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_diffusion_pb2.StreamOptimizeResponse], _abc.AsyncIterator[_diffusion_pb2.StreamOptimizeResponse]]:
+        """Optimises as Optimize does, and tells the best found so far; the answer is in the last message."""
+
+    @_abc_1.abstractmethod
+    def GetRun(
+        self,
+        request: _diffusion_pb2.GetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diffusion_pb2.GetRunResponse, _abc.Awaitable[_diffusion_pb2.GetRunResponse]]:
+        """What a call of Sample or Optimize claimed, as the journal has it: with the digest of its configurations and the verdict of the energy laws.
+        NOT_FOUND if the tenant has no such run, or it is older than what is kept.
+        """
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _diffusion_pb2.ListModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diffusion_pb2.ListModelsResponse, _abc.Awaitable[_diffusion_pb2.ListModelsResponse]]:
+        """The models that drafts can be asked of: those that come with the service, and the tenant's own."""
+
+    @_abc_1.abstractmethod
+    def PutModel(
+        self,
+        request: _diffusion_pb2.PutModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diffusion_pb2.PutModelResponse, _abc.Awaitable[_diffusion_pb2.PutModelResponse]]:
+        """Puts a checkpoint, stored in the Atlas, into service under its name. NOT_FOUND if the Atlas has no such object; INVALID_ARGUMENT if it is no
+        checkpoint.
+        """
 
 def add_DiffusionServiceServicer_to_server(servicer: DiffusionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

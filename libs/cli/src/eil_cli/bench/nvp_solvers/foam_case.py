@@ -1,4 +1,4 @@
-"""A case of OpenFOAM on a periodic square of one layer of cells: written, run, read back.
+"""A case of OpenFOAM on a square of one layer of cells, periodic or walled: written, run, read back.
 
 Dictionaries are those of OpenFOAM v1912's user guide. A field here is (points, points) or (points, points, 3), its first axis along x.
 """
@@ -26,13 +26,19 @@ vertices
 blocks ( hex (0 1 2 3 4 5 6 7) ($points $points 1) simpleGrading (1 1 1) );
 boundary
 (
+$edges
+    sides  { type empty; faces ((0 3 2 1) (4 5 6 7)); }
+);
+""")
+PERIODIC = """
     left   { type cyclic; neighbourPatch right;  faces ((0 4 7 3)); }
     right  { type cyclic; neighbourPatch left;   faces ((1 2 6 5)); }
     bottom { type cyclic; neighbourPatch top;    faces ((0 1 5 4)); }
     top    { type cyclic; neighbourPatch bottom; faces ((3 7 6 2)); }
-    sides  { type empty; faces ((0 3 2 1) (4 5 6 7)); }
-);
-""")
+"""
+WALLED = """
+    walls  { type patch; faces ((0 4 7 3) (1 2 6 5) (0 1 5 4) (3 7 6 2)); }
+"""
 CONTROL = Template("""
 startFrom startTime; startTime 0; stopAt endTime; endTime $duration_s; deltaT $step_s;
 writeControl timeStep; writeInterval $steps; writeFormat ascii; writePrecision 15; timePrecision 12;
@@ -54,7 +60,7 @@ $count
 $values
 )
 ;
-boundaryField { "left|right|bottom|top" { type cyclic; } sides { type empty; } }
+boundaryField { $edges sides { type empty; } }
 """)
 
 
@@ -67,15 +73,20 @@ def installed() -> bool:
     return BASHRC.is_file()
 
 
-def field_text(name: str, values: NDArray[np.float64], dimensions: str) -> str:
-    """A field's file, with the dimensions as OpenFOAM writes them: [kg m s K mol A cd]. The cells of a block run fastest along x."""
+def field_text(name: str, values: NDArray[np.float64], dimensions: str, wall: float | None = None) -> str:
+    """A field's file, with the dimensions as OpenFOAM writes them: [kg m s K mol A cd]. The cells of a block run fastest along x.
+
+    With `wall` the edges are held at that value, else they are periodic.
+    """
     vector = values.ndim == 3
     rows = values.swapaxes(0, 1).reshape(-1, 3 if vector else 1).tolist()
     lines = (" ".join(f"{value:.17g}" for value in row) for row in rows)
     body = "\n".join(f"({line})" if vector else line for line in lines)
     kind = "vector" if vector else "scalar"
+    periodic, held = '"left|right|bottom|top" { type cyclic; }', "walls { type fixedValue; value uniform %.17g; }"
+    edges = periodic if wall is None else held % wall
     return HEADER.substitute(kind=f"vol{kind.capitalize()}Field", name=name) + FIELD.substitute(
-        dimensions=dimensions, kind=kind, count=len(rows), values=body
+        dimensions=dimensions, kind=kind, count=len(rows), values=body, edges=edges
     )
 
 
@@ -108,9 +119,10 @@ def write_case(
     steps: int,
     files: Mapping[str, str],
     fields: Mapping[str, str],
+    edges: str = PERIODIC,
 ) -> None:
-    """A case on a square of side `extent` [m]: further dictionaries by their paths, start fields by name."""
-    mesh = MESH.substitute(extent=f"{extent:.17g}", depth=f"{extent / points:.17g}", points=points)
+    """A case on a square of side `extent` [m]: further dictionaries by their paths, start fields by name; `edges` PERIODIC or WALLED."""
+    mesh = MESH.substitute(extent=f"{extent:.17g}", depth=f"{extent / points:.17g}", points=points, edges=edges)
     control = CONTROL.substitute(duration_s=f"{duration_s:.17g}", step_s=f"{duration_s / steps:.17g}", steps=steps)
     dictionaries = {"system/blockMeshDict": mesh, "system/controlDict": control, "system/fvSchemes": SCHEMES, **files}
     texts = {

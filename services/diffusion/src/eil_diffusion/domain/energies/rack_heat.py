@@ -18,12 +18,21 @@ SLOWEST_FAN = 0.1
 
 
 class RackHeatMap(QuadraticEnergy):
-    """E(T) = ½(T - T*)ᵀ(L+U)(T - T*) [W·K], T [K] of rows x columns racks, T* the steady state (L+U)(T* - T_set) = P.
+    """E(T) = ½(T - T*)ᵀ(L+U)(T - T*) [W·K], T [K] of rows x columns racks, T* the steady state (L+U)T* = P + U·T_set.
 
     L is the graph Laplacian of the conductances between neighbouring racks, U = diag(UA·fan^0.8) to the supply air.
-    ∇E = (L+U)(T - T_set) - P [W] is the unbalanced heat flow, so C·dT/dt = -∇E is the racks' own thermal dynamics.
+    ∇E = LT + U(T - T_set) - P [W] is the unbalanced heat flow, so C·dT/dt = -∇E is the racks' own thermal dynamics.
     `kt` of a sampler is in W·K: an isolated rack then scatters with standard deviation √(kt/UA) kelvin.
-    Optimisation keeps T within [set_point_k, limit_k]: no rack is colder than its supply air nor hotter than allowed.
+    Optimisation keeps T between the coldest supply air, below which nothing here can fall, and each rack's limit.
+
+    Each figure is one number for all racks, or one per rack as (rows, columns):
+        power_w: P [W], not negative.
+        neighbour_w_per_k: conductance between two neighbours [W/K]. One per rack stands for its two halves in series: a and b
+            exchange 2ab/(a+b), so that a zero (containment, a blanked slot) lets nothing pass.
+        supply_w_per_k: UA [W/K] at full fan speed, positive.
+        fan_speed: 0.1 to 1.
+        set_point_k: T_set [K], temperature of the supply air.
+        limit_k: the hottest allowed [K], above the set-point everywhere.
 
     Raises ValueError on wrong shapes, non-positive or non-finite figures, fan speeds outside [0.1, 1], or more than
     2048 racks (the modes come from a dense eigendecomposition).
@@ -35,29 +44,32 @@ class RackHeatMap(QuadraticEnergy):
         columns: int,
         power_w: Map,
         *,
-        neighbour_w_per_k: float = 50.0,
+        neighbour_w_per_k: Map = 50.0,
         supply_w_per_k: Map = 500.0,
         fan_speed: Map = 1.0,
-        set_point_k: float = 295.15,
-        limit_k: float = 313.15,
+        set_point_k: Map = 295.15,
+        limit_k: Map = 313.15,
     ) -> None:
         if rows < 1 or columns < 1 or rows * columns > MOST_RACKS:
             raise ValueError(f"{rows} x {columns} racks: give at least 1 x 1 and at most {MOST_RACKS} in all")
-        if not 0 < set_point_k < limit_k < float("inf"):
+        set_point = as_map("set_point_k", set_point_k, rows, columns, 1e-9, float("inf"))
+        limit = as_map("limit_k", limit_k, rows, columns, 1e-9, float("inf"))
+        if not bool((set_point < limit).all()):
             raise ValueError(f"set_point_k {set_point_k} and limit_k {limit_k}: the limit lies above the set-point")
-        power = _map("power_w", power_w, rows, columns, 0.0, float("inf"))
-        supply = _map("supply_w_per_k", supply_w_per_k, rows, columns, 1e-9, float("inf"))
-        fan = _map("fan_speed", fan_speed, rows, columns, SLOWEST_FAN, 1.0)
-        coupling = _map("neighbour_w_per_k", neighbour_w_per_k, 1, 1, 0.0, float("inf"))
-        self.stiffness = _laplacian(rows, columns, float(coupling)) + torch.diag(
-            (supply * fan**FLOW_EXPONENT).flatten()
-        )
+        power = as_map("power_w", power_w, rows, columns, 0.0, float("inf"))
+        supply = as_map("supply_w_per_k", supply_w_per_k, rows, columns, 1e-9, float("inf"))
+        fan = as_map("fan_speed", fan_speed, rows, columns, SLOWEST_FAN, 1.0)
+        coupling = as_map("neighbour_w_per_k", neighbour_w_per_k, rows, columns, 0.0, float("inf"))
+        cooling = supply * fan**FLOW_EXPONENT
+        self.stiffness = _laplacian(coupling) + torch.diag(cooling.flatten())
         """(N, N) L+U [W/K]."""
         eigenvalues, self.basis = torch.linalg.eigh(self.stiffness)
-        rise = torch.linalg.solve(self.stiffness, power.flatten()).reshape(rows, columns)
-        super().__init__(set_point_k + rise, eigenvalues.reshape(rows, columns))
-        self.lower = torch.full((rows, columns), set_point_k, dtype=torch.float64)
-        self.upper = torch.full((rows, columns), limit_k, dtype=torch.float64)
+        coldest = set_point.min()
+        heat = (power + cooling * (set_point - coldest)).flatten()
+        rise = torch.linalg.solve(self.stiffness, heat).reshape(rows, columns)
+        super().__init__(coldest + rise, eigenvalues.reshape(rows, columns))
+        self.lower = coldest.expand(rows, columns).clone()
+        self.upper = limit
 
     def energy(self, x: Tensor) -> Tensor:
         """(batch, rows, columns) [K] → (batch,) [W·K]."""
@@ -76,18 +88,20 @@ class RackHeatMap(QuadraticEnergy):
         return (modes.flatten(1) @ self.basis.T).reshape(modes.shape)
 
 
-def _laplacian(rows: int, columns: int, conductance: float) -> Tensor:
-    """(N, N) graph Laplacian of the grid whose neighbours, in a row or a column, exchange `conductance` [W/K]."""
-    index = torch.arange(rows * columns).reshape(rows, columns)
+def _laplacian(conductance: Tensor) -> Tensor:
+    """(N, N) graph Laplacian of the grid whose neighbours, in a row or a column, exchange 2ab/(a+b) of `conductance` [W/K]."""
+    index = torch.arange(conductance.numel()).reshape(conductance.shape)
     left = torch.cat([index[:, :-1].flatten(), index[:-1].flatten()])
     right = torch.cat([index[:, 1:].flatten(), index[1:].flatten()])
-    adjacency = torch.zeros(rows * columns, rows * columns, dtype=torch.float64)
-    adjacency[left, right] = conductance
-    adjacency[right, left] = conductance
+    a, b = conductance.flatten()[left], conductance.flatten()[right]
+    between = torch.where(a + b > 0, 2 * a * b / (a + b), 0.0)
+    adjacency = conductance.new_zeros(conductance.numel(), conductance.numel())
+    adjacency[left, right] = between
+    adjacency[right, left] = between
     return torch.diag(adjacency.sum(dim=1)) - adjacency
 
 
-def _map(name: str, value: Map, rows: int, columns: int, least: float, most: float) -> Tensor:
+def as_map(name: str, value: Map, rows: int, columns: int, least: float, most: float) -> Tensor:
     """`value` as (rows, columns) float64 within [least, most] and finite."""
     try:
         field = torch.as_tensor(value, dtype=torch.float64)

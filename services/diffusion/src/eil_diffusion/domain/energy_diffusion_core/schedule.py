@@ -1,7 +1,9 @@
-"""The noise schedule: forward diffusion, the ancestral reverse step with diffusers' conventions, Boltzmann weights."""
+"""Noise schedules: forward diffusion, and the reverse step with diffusers' conventions."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -19,6 +21,26 @@ def cosine_schedule(training_steps: int = TRAINING_STEPS) -> Tensor:
     return (1 - share[1:] / share[:-1]).clamp(max=LARGEST_BETA).neg().add(1).cumprod(dim=0)
 
 
+def linear_schedule(training_steps: int = TRAINING_STEPS) -> Tensor:
+    """(training_steps,) ᾱ_t of noise that grows linearly, β from 0.1/T to 20/T (Ho et al., 2020, at T = 1000), float64."""
+    betas = torch.linspace(0.1 / training_steps, 20.0 / training_steps, training_steps, dtype=torch.float64)
+    return (1 - betas.clamp(max=LARGEST_BETA)).cumprod(dim=0)
+
+
+def sigmoid_schedule(training_steps: int = TRAINING_STEPS) -> Tensor:
+    """(training_steps,) ᾱ_t that falls as a sigmoid from 1 to 0 (Jabri et al., 2022, from -3 to 3), float64."""
+    phase = torch.arange(training_steps + 1, dtype=torch.float64) / training_steps
+    share = (3 - 6 * phase).sigmoid()
+    share = (share - share[-1]) / (share[0] - share[-1])
+    return (1 - share[1:] / share[:-1]).clamp(max=LARGEST_BETA).neg().add(1).cumprod(dim=0)
+
+
+SCHEDULES: Mapping[str, Callable[[int], Tensor]] = MappingProxyType(
+    {"cosine": cosine_schedule, "linear": linear_schedule, "sigmoid": sigmoid_schedule}
+)
+"""Name → signal shares."""
+
+
 def forward_diffuse(
     x0: Tensor, t: int | Tensor, noise_schedule: Tensor, *, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -28,28 +50,6 @@ def forward_diffuse(
     """
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
     return _mixed(x0, noise, torch.as_tensor(t), noise_schedule)
-
-
-@dataclass(frozen=True)
-class BoltzmannWeights:
-    """Importance weights in log space."""
-
-    log_weights: Tensor
-    """(n,) normalised: their exponentials sum to one."""
-    ess: float
-    """Kish's effective sample size 1/Σw², between 1 and n."""
-
-
-def boltzmann_weight(energies: Tensor, kt: float = 1.0, *, log_proposal: Tensor | None = None) -> BoltzmannWeights:
-    """Weights ∝ exp(-E/kT)/q of samples with `energies` (n,) drawn from q; without `log_proposal` (n,), q is uniform.
-
-    Raises ValueError unless kT is positive and there is at least one energy.
-    """
-    if not kt > 0 or energies.numel() == 0:
-        raise ValueError(f"kt is {kt} for {energies.numel()} energies: give a positive kt and at least one energy")
-    raw = -energies / kt if log_proposal is None else -energies / kt - log_proposal
-    log_weights = raw - raw.logsumexp(dim=0)
-    return BoltzmannWeights(log_weights, float((-(2 * log_weights).logsumexp(dim=0)).exp()))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SchedulerOutput:
 
 
 class EnergyScheduler:
-    """Ancestral (DDPM) sampling on the cosine schedule, with the names and conventions of the diffusers library.
+    """Ancestral (DDPM) sampling, with the names and conventions of the diffusers library.
 
     The model output is the predicted noise ε. With `posterior_variance`, Var(x₀|x_t) of the exact denoiser, a reverse
     step of any length is exact (Bao et al., Analytic-DPM, 2022); without it the variance is DDPM's smallest.
@@ -71,9 +71,11 @@ class EnergyScheduler:
 
     init_noise_sigma = 1.0
 
-    def __init__(self, num_train_timesteps: int = TRAINING_STEPS) -> None:
+    def __init__(self, num_train_timesteps: int = TRAINING_STEPS, schedule: str = "cosine") -> None:
+        if schedule not in SCHEDULES:
+            raise ValueError(f"no schedule is called {schedule!r}: choose one of {', '.join(SCHEDULES)}")
         self.num_train_timesteps = num_train_timesteps
-        self.alphas_cumprod = cosine_schedule(num_train_timesteps)
+        self.alphas_cumprod = SCHEDULES[schedule](num_train_timesteps)
         self.timesteps = torch.arange(num_train_timesteps - 1, -1, -1)
 
     def set_timesteps(self, num_inference_steps: int, device: str = "cpu") -> None:
@@ -101,7 +103,7 @@ class EnergyScheduler:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and variance of the previous sample, and the clean sample implied."""
         t = int(timestep)
-        signal, before = float(self.alphas_cumprod[t]), self._signal_before(t)
+        signal, before = float(self.alphas_cumprod[t]), self.signal_before(t)
         kept = signal / before
         clean = (sample - math.sqrt(1 - signal) * model_output) / math.sqrt(signal)
         pull = math.sqrt(before) * (1 - kept) / (1 - signal)
@@ -125,7 +127,7 @@ class EnergyScheduler:
         noise = torch.randn(sample.shape, generator=generator, dtype=sample.dtype, device=sample.device)
         return SchedulerOutput(mean + variance.sqrt() * noise, clean)
 
-    def _signal_before(self, t: int) -> float:
+    def signal_before(self, t: int) -> float:
         """ᾱ of the next step in `timesteps` after t; 1, the data, after the last."""
         places = (self.timesteps == t).nonzero()
         if len(places) == 0:

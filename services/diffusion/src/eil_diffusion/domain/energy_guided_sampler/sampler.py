@@ -1,23 +1,35 @@
-"""Boltzmann sampling of quadratic energies: exact reverse diffusion, then Metropolis-adjusted Langevin correction.
+"""Samples of exp(-E/kT): drafts by reverse diffusion or annealing, with weights; then moves that leave the law as it is.
 
 Every map is an independent chain, so means over maps have the plain standard error.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from eil_diffusion.domain.energies.energy import each_sum
+from eil_diffusion.domain.energies.energy import SampledEnergy
+from eil_diffusion.domain.energies.ising import IsingField
+from eil_diffusion.domain.energies.observed import Observed, ObservedGaussian
 from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
-from eil_diffusion.domain.energy_diffusion_core.schedule import EnergyScheduler, boltzmann_weight
+from eil_diffusion.domain.energy_diffusion_core.denoiser import Context, Denoiser, ExactDenoiser
+from eil_diffusion.domain.energy_diffusion_core.schedule import EnergyScheduler
+from eil_diffusion.domain.energy_guided_sampler.annealing import anneal
+from eil_diffusion.domain.energy_guided_sampler.cluster import anneal as anneal_spins
+from eil_diffusion.domain.energy_guided_sampler.cluster import pilot
+from eil_diffusion.domain.energy_guided_sampler.laws import EnergyLaws, energy_laws, first_law
+from eil_diffusion.domain.energy_guided_sampler.moves import Move, hamiltonian, langevin
+from eil_diffusion.domain.energy_guided_sampler.noise import Noise
+from eil_diffusion.domain.energy_guided_sampler.reverse import reverse_diffuse
+from eil_diffusion.domain.energy_guided_sampler.temperature import AceTemperature
+from eil_diffusion.domain.energy_guided_sampler.watch import Stage, Watch
+from eil_diffusion.domain.energy_guided_sampler.weights import LogZ, log_z
 
 CORRECTION_STEPS = 16
-# Numbers held at once by one batch of maps: 32 MiB in float64, some ten times that with intermediates.
-LARGEST_BATCH = 2**22
-# Roberts & Rosenthal (1998): h = 1.36·N^(-1/3) accepts 57 % on a whitened Gaussian, the most movement per step.
-STEP_SCALE = 1.36
+Method = Literal["diffusion", "annealing"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +40,41 @@ class Samples:
     """(count, *shape) float64."""
     energies: Tensor
     """(count,) in the energy's unit."""
+    log_weights: Tensor
+    """(count,) of the drafts, before correction: their exponentials average to Z."""
     acceptance: float
-    """Share of Langevin proposals accepted; NaN when no correction was asked for."""
-    mean_energy: float
-    """Mean of `energies`; N·kT/2 for a quadratic energy."""
-    mean_energy_se: float
-    """Its standard error over the independent maps; NaN for a single map."""
-    ess: float
-    """Kish's effective sample size of the maps as reverse diffusion left them, before correction, from their exact
-    Boltzmann weights: `count` means that the diffusion alone was already unbiased."""
+    """Share of the corrections' proposals that were taken; NaN when none was asked for."""
+    method: Method
+    """How drafts were made."""
+    laws: EnergyLaws
+    """Whether the energy laws were kept."""
+
+    @property
+    def mean_energy(self) -> float:
+        """Mean of `energies`; N·kT/2 for a quadratic energy."""
+        return float(self.energies.mean())
+
+    @property
+    def mean_energy_se(self) -> float:
+        """Its standard error over the independent maps; NaN for a single map."""
+        count = len(self.energies)
+        return float(self.energies.std()) / math.sqrt(count) if count > 1 else math.nan
+
+    @property
+    def log_z(self) -> LogZ:
+        """log ∫exp(-E/kT)dx from the weights, and Kish's effective number of drafts."""
+        return log_z(self.log_weights)
+
+    @property
+    def ess(self) -> float:
+        """Effective number of drafts: `count` means that they were unbiased before any correction."""
+        return self.log_z.ess
+
+    def part(self, begin: int, end: int, exact_log_z: float | None) -> "Samples":
+        """Those of one request of a batch."""
+        weights = self.log_weights[begin:end]
+        laws = energy_laws(weights, exact_log_z=exact_log_z, imbalance=self.laws.imbalance)
+        return Samples(self.maps[begin:end], self.energies[begin:end], weights, self.acceptance, self.method, laws)
 
 
 def device() -> str:
@@ -46,107 +84,140 @@ def device() -> str:
 
 @torch.no_grad()
 def sample(
-    energy: QuadraticEnergy,
-    count: int,
+    energy: SampledEnergy,
+    noise: Noise,
     *,
     steps: int = 50,
-    seed: int,
     kt: float = 1.0,
-    device: str = "cpu",
+    denoiser: Denoiser | None = None,
+    context: Context | None = None,
+    schedule: str = "cosine",
+    correction: Move | None = None,
     correction_steps: int = CORRECTION_STEPS,
+    watch: Watch | None = None,
 ) -> Samples:
-    """Draw `count` independent maps from exp(-E/kT).
+    """Draw a map for each chain of `noise` from exp(-E/kT), independent of each other.
 
-    `steps` reverse diffusion steps guided by the exact denoiser (the Wiener filter), then `correction_steps` steps of
-    preconditioned MALA. The same seed gives the same maps on the same kind of device and version of torch.
-    Raises ValueError unless count and kt are positive, steps is between 1 and 1000 and correction_steps not negative.
+    With a denoiser `steps` of reverse diffusion make drafts; a quadratic energy brings its own, which is exact. Without one drafts are
+    annealed in `steps` moves: spins by clusters, anything else from its Gaussian reference. `correction_steps` moves follow: Langevin
+    by default where the energy is quadratic, else Hamiltonian.
+
+    Raises:
+        ValueError: steps is not between 1 and 1000, kt not positive and finite, correction_steps negative, or the energy cannot be
+        annealed.
     """
-    if count < 1 or correction_steps < 0 or not 0 < kt < math.inf:
+    if correction_steps < 0 or not 0 < kt < math.inf:
         raise ValueError(
-            f"count {count}, correction_steps {correction_steps}, kt {kt}: "
-            "give at least one map, no negative number of corrections and a positive, finite kt"
+            f"correction_steps {correction_steps}, kt {kt}: give no negative number of corrections and a positive, finite kt"
         )
-    scheduler = EnergyScheduler()
+    scheduler = EnergyScheduler(schedule=schedule)
     scheduler.set_timesteps(steps)
-    placed = energy.to(device)
-    generator = torch.Generator(device).manual_seed(seed)
-    step = min(1.0, STEP_SCALE * energy.size ** (-1 / 3))
-    maps, energies, log_proposals, accepted = [], [], [], 0.0
-    per_batch = max(1, LARGEST_BATCH // energy.size)
-    for start in range(0, count, per_batch):
-        batch = min(per_batch, count - start)
-        x, log_proposal = reverse_diffuse(placed, batch, scheduler, kt=kt, generator=generator)
-        log_proposals.append(log_proposal + placed.energy(x) / kt)
-        x, share = mala(placed, x, kt=kt, step=step, steps=correction_steps, generator=generator)
-        accepted += share * batch
-        maps.append(x)
-        energies.append(placed.energy(x))
-    measured = torch.cat(energies)
-    return Samples(
-        maps=torch.cat(maps),
-        energies=measured,
-        acceptance=accepted / count,
-        mean_energy=float(measured.mean()),
-        mean_energy_se=float(measured.std()) / math.sqrt(count) if count > 1 else math.nan,
-        ess=boltzmann_weight(torch.cat(log_proposals)).ess,
-    )
+    placed = energy.to(noise.device)
+    if denoiser is None and isinstance(placed, QuadraticEnergy):
+        denoiser = ExactDenoiser(placed, kt)
+    if denoiser is not None:
+        drafts = _diffused(placed, denoiser, scheduler, kt, noise, context, watch)
+    elif isinstance(placed, ObservedGaussian) and isinstance(placed.prior, QuadraticEnergy):
+        drafts = _conditioned(placed, placed.prior, scheduler, kt, noise, watch)
+    elif isinstance(placed, IsingField):
+        drafts = _spins(placed, steps, kt, noise, watch)
+    else:
+        drafts = _annealed(placed, steps, kt, noise, watch)
+    correction = correction or drafts.move or hamiltonian(placed.reference)
+    x, acceptance = corrected(placed, drafts.x, correction, correction_steps, kt, noise, watch)
+    laws = energy_laws(drafts.log_weights, exact_log_z=known_log_z(placed, kt), imbalance=drafts.imbalance)
+    return Samples(x, placed.energy(x), drafts.log_weights, acceptance, drafts.method, laws)
 
 
-def reverse_diffuse(
-    energy: QuadraticEnergy, count: int, scheduler: EnergyScheduler, *, kt: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Maps (count, *shape) from noise through the scheduler's timesteps, and their exact log density (count,).
-
-    In the eigenbasis each mode is a Gaussian of variance v = kT/λ. Its noise prediction at signal share ᾱ is
-    √(1-ᾱ)/(ᾱv+1-ᾱ)·x_t (the Wiener filter) and Var(x₀|x_t) = v(1-ᾱ)/(ᾱv+1-ᾱ). Every step is affine in x_t, so the
-    variance of what comes out is known; it differs from v only by the start, which is white noise instead of x_T.
-    """
-    spread = kt / energy.eigenvalues
-    modes = scheduler.init_noise_sigma * _noise(energy, count, generator)
-    proposal = torch.full_like(spread, scheduler.init_noise_sigma**2)
-    for t in scheduler.timesteps:
-        signal = float(scheduler.alphas_cumprod[t])
-        noisy = signal * spread + 1 - signal
-        filtered, left = math.sqrt(1 - signal) / noisy, spread * (1 - signal) / noisy
-        gain, added, _ = scheduler.posterior(filtered, t, torch.ones_like(spread), left)
-        proposal = gain**2 * proposal + added
-        predicted = filtered * scheduler.scale_model_input(modes, t)
-        modes = scheduler.step(predicted, t, modes, posterior_variance=left, generator=generator).prev_sample
-    log_density = -0.5 * each_sum(modes**2 / proposal) - 0.5 * float((2 * math.pi * proposal).log().sum())
-    return energy.mean + energy.from_modes(modes), log_density
+def known_log_z(energy: SampledEnergy, kt: float) -> float | None:
+    """log Z where it is known exactly, else None."""
+    return energy.log_z(kt) if isinstance(energy, QuadraticEnergy | ObservedGaussian) else None
 
 
-def mala(
-    energy: QuadraticEnergy, x: Tensor, *, kt: float, step: float, steps: int, generator: torch.Generator
+@dataclass(frozen=True)
+class _Drafts:
+    x: Tensor
+    log_weights: Tensor
+    method: Method
+    imbalance: float = 0.0
+    move: Move | None = None
+    """That corrects them well."""
+
+
+def _diffused(
+    energy: SampledEnergy,
+    denoiser: Denoiser,
+    scheduler: EnergyScheduler,
+    kt: float,
+    noise: Noise,
+    context: Context | None,
+    watch: Watch | None,
+) -> _Drafts:
+    """By reverse diffusion. What sensors add to an energy that a model was trained without guides it."""
+    guide = partial(_guide, energy, kt) if isinstance(energy, Observed) else None
+    made = reverse_diffuse(denoiser, scheduler, noise, context=context, guide=guide, watch=watch)
+    move = langevin(energy.reference) if isinstance(energy, QuadraticEnergy) else None
+    return _Drafts(made.x, made.log_ratio - energy.energy(made.x) / kt, "diffusion", move=move)
+
+
+def _guide(energy: Observed, kt: float, x: Tensor) -> Tensor:
+    return energy.pull(x) / kt
+
+
+def _conditioned(
+    energy: ObservedGaussian,
+    prior: QuadraticEnergy,
+    scheduler: EnergyScheduler,
+    kt: float,
+    noise: Noise,
+    watch: Watch | None,
+) -> _Drafts:
+    """Drafts of the prior, moved by what the sensors read beyond them (Matheron's rule): exact of the law given the readings."""
+    made = reverse_diffuse(ExactDenoiser(prior, kt), scheduler, noise, watch=watch)
+    weights = made.log_ratio - prior.energy(made.x) / kt - prior.log_z(kt) + energy.log_z(kt)
+    return _Drafts(energy.conditioned(made.x, kt, noise.normal(len(energy.values))), weights, "diffusion")
+
+
+def _annealed(energy: SampledEnergy, steps: int, kt: float, noise: Noise, watch: Watch | None) -> _Drafts:
+    """From the energy's Gaussian reference, on a ladder that the ACE controller chose."""
+    start, move = energy.reference, hamiltonian(energy.reference)
+    ladder = AceTemperature().ladder(start, energy, move, steps, kt=kt, device=noise.device)
+    made = anneal(start, energy, ladder, move, noise, kt=kt, watch=watch)
+    imbalance = first_law(made.change, made.work, made.heat)
+    return _Drafts(made.x, made.log_weights, "annealing", imbalance, move.sized(ladder[-1].step))
+
+
+def _spins(energy: IsingField, steps: int, kt: float, noise: Noise, watch: Watch | None) -> _Drafts:
+    """Of spins, whose clusters turn at once, and back to the field."""
+    if kt != 1:
+        raise ValueError(f"kt is {kt}: an Ising model's temperature is its beta, so leave kt at 1")
+    betas = _spin_schedule(energy.side, energy.beta, steps)
+    made = []
+    for count, generator in noise.parts:
+
+        def told(done: int, total: int, count: int = count) -> None:
+            if watch:
+                watch(Stage("annealing", done, total, torch.zeros(count, *energy.shape, dtype=torch.float64)))
+
+        made.append(anneal_spins(energy, count, betas, generator=generator, watch=told))
+    log_weights = torch.cat([one.log_weights for one in made])
+    return _Drafts(torch.cat([one.field for one in made]), log_weights + energy.log_z_field(0.0), "annealing")
+
+
+@lru_cache(64)
+def _spin_schedule(side: int, beta: float, steps: int) -> Tensor:
+    """Betas at equal lengths, by a pilot whose seed is its own."""
+    return pilot(IsingField(side, beta), generator=torch.Generator().manual_seed(0)).schedule(steps)
+
+
+def corrected(
+    energy: SampledEnergy, x: Tensor, move: Move, steps: int, kt: float, noise: Noise, watch: Watch | None = None
 ) -> tuple[Tensor, float]:
-    """`steps` Metropolis-adjusted Langevin steps on each map of x (batch, *shape), and the share accepted.
-
-    x' = x - h·M∇E + √(2h·kT)·M^½ε with M = A⁻¹, so that all modes relax at the rate h; on a periodic lattice that is
-    Fourier preconditioning. Accepting with min(1, exp([-ΔE + ½d·(g+g') - (h/4)(g'·Mg' - g·Mg)]/kT)), d = x' - x, leaves
-    exp(-E/kT) exactly invariant for any h; without it the stationary law is biased.
-    """
-    if steps == 0:
-        return x, math.nan
-    root = energy.eigenvalues.rsqrt()
-    e, g = energy.energy(x), energy.gradient(x)
-    mg = energy.precondition(g)
-    accepted = 0.0
-    wide = (-1,) + (1,) * (x.ndim - 1)
-    for _ in range(steps):
-        kick = energy.from_modes(root * _noise(energy, len(x), generator))
-        moved = x - step * mg + math.sqrt(2 * step * kt) * kick
-        e_new, g_new = energy.energy(moved), energy.gradient(moved)
-        mg_new = energy.precondition(g_new)
-        drift = 0.5 * each_sum((moved - x) * (g + g_new)) - step / 4 * each_sum(g_new * mg_new - g * mg)
-        chance = torch.rand(len(x), generator=generator, dtype=x.dtype, device=x.device)
-        taken = chance.log() < (e - e_new + drift) / kt
-        keep = taken.reshape(wide)
-        x, g, mg = torch.where(keep, moved, x), torch.where(keep, g_new, g), torch.where(keep, mg_new, mg)
-        e = torch.where(taken, e_new, e)
-        accepted += float(taken.double().mean())
-    return x, accepted / steps
-
-
-def _noise(energy: QuadraticEnergy, count: int, generator: torch.Generator) -> Tensor:
-    mean = energy.mean
-    return torch.randn((count, *energy.shape), generator=generator, dtype=mean.dtype, device=mean.device)
+    """x (batch, *shape) after `steps` moves, and the share that was taken; NaN without a move."""
+    taken = 0.0
+    for done in range(steps):
+        x, accepted = move(energy, x, kt, noise)
+        taken += float(accepted.double().mean())
+        if watch:
+            watch(Stage("correction", done + 1, steps, x))
+    return x, taken / steps if steps else math.nan

@@ -18,14 +18,14 @@ Answer = TypeVar("Answer")
 LARGEST = 32
 """Items in a batch at most."""
 WAITING = 1024
-"""Items that may wait; more are refused."""
+"""Items that may wait by default; more are refused."""
 
 
 class Batcher(Generic[Key, Item, Answer]):
     """Runs `work(key, items)` in one thread at a time, on items of one key each time; answers come back in order."""
 
-    def __init__(self, work: Callable[[Key, Sequence[Item]], Sequence[Answer]]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[Key, Sequence[Item]], Sequence[Answer]], waiting: int = WAITING) -> None:
+        self._work, self._most = work, waiting
         self._waiting: deque[tuple[Key, Item, asyncio.Future[Answer]]] = deque()
         self._running: asyncio.Task[None] | None = None
 
@@ -36,9 +36,9 @@ class Batcher(Generic[Key, Item, Answer]):
             ResourceExhausted: too many wait.
             Exception: whatever `work` raised for its batch.
         """
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= self._most:
             raise ResourceExhausted(
-                f"{WAITING} predictions are waiting; slow down and try again", reason="QUEUE_FULL", retry_after_s=0.5
+                f"{self._most} requests wait already; slow down and try again", reason="QUEUE_FULL", retry_after_s=0.5
             )
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, item, future))

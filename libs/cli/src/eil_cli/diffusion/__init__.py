@@ -1,0 +1,1 @@
+"""`eil diffusion`: train energy-guided diffusion models and put them into service."""
