@@ -42,6 +42,8 @@ def energy_of(request: diffusion_pb2.Energy, kt: float) -> Energy:
 def _energy_of(content: bytes, kt: float) -> Energy:
     request = diffusion_pb2.Energy.FromString(content)
     kind = request.WhichOneof("kind")
+    if kind == "ising" and kt != 1:
+        raise ValueError(f"kt is {kt}: an Ising model's temperature is its beta, so leave kt at 1")
     energy = _MAKERS[kind](getattr(request, kind))
     if kind in PROBED:
         probe(energy)

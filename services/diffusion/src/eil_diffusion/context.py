@@ -1,5 +1,7 @@
 """What a model is told beside the configuration: what the request names, what its energy says, what is known of its source."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,8 +54,8 @@ class Sources:
 
 
 def context_of(
-    card: "ModelCard", request: diffusion_pb2.SampleRequest, source: Known | None
-) -> tuple["Context", list[str]]:
+    card: ModelCard, request: diffusion_pb2.SampleRequest, source: Known | None
+) -> tuple[Context, list[str]]:
     """The context that a model wants, and which of its signals nobody named: they are put at their mean in training, which is NaN here.
 
     The request goes before the source, the source before the energy.

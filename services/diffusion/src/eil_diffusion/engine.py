@@ -118,7 +118,9 @@ class _Part:
     count: int
 
     def halves(self) -> list["_Part"]:
-        return [_Part(self.job, _derived(self.seed, half), count) for half, count in enumerate(_halved(self.count))]
+        """The same chains in two parts, each of which draws from a seed of its own."""
+        counts = self.count - self.count // 2, self.count // 2
+        return [_Part(self.job, _derived(self.seed, f"half {half}"), count) for half, count in enumerate(counts)]
 
 
 def _sample(jobs: Sequence[SampleJob]) -> Iterator[diffusion_pb2.SampleResponse]:
@@ -146,20 +148,15 @@ def _passes(jobs: Sequence[SampleJob], size: int) -> Iterator[list[_Part]]:
             if parts and sum(part.count for part in parts) + count > most:
                 yield parts
                 parts = []
-            parts.append(_Part(place, _derived(job.request.seed, chunk), count))
+            seed = _derived(job.request.seed, f"chunk {chunk}") if chunk else job.request.seed
+            parts.append(_Part(place, seed, count))
             left, chunk = left - count, chunk + 1
     yield parts
 
 
-def _derived(seed: int, chunk: int) -> int:
-    """The seed of a part: the request's own of the first, else one that follows from both."""
-    if chunk == 0:
-        return seed
-    return int.from_bytes(hashlib.sha256(f"{seed}/{chunk}".encode()).digest()[:8], "little") >> 1
-
-
-def _halved(count: int) -> tuple[int, int]:
-    return count - count // 2, count // 2
+def _derived(seed: int, part: str) -> int:
+    """The seed of a part."""
+    return int.from_bytes(hashlib.sha256(f"{seed}, {part}".encode()).digest()[:8], "little") >> 1
 
 
 def _run_pass(

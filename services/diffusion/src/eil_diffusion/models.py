@@ -1,5 +1,7 @@
 """Models that drafts can be asked of: those that come with the package, and a tenant's own, a row each with its checkpoint."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections import OrderedDict
@@ -37,7 +39,7 @@ class Served:
     """A model and the digest of its checkpoint."""
 
     digest: str
-    model: "EnergyDiffusionModel"
+    model: EnergyDiffusionModel
     built_in: bool = False
 
 
@@ -99,7 +101,7 @@ class Models:
         content = resources.files("eil_diffusion").joinpath("checkpoints", f"{name}.ckpt").read_bytes()
         return Served(found := digest(content), self._read(found, content), built_in=True)
 
-    def _read(self, digest: str, checkpoint: bytes) -> "EnergyDiffusionModel":
+    def _read(self, digest: str, checkpoint: bytes) -> EnergyDiffusionModel:
         if digest not in self._held:
             from eil_diffusion.domain.energy_diffusion_core.model import loads
 

@@ -1,5 +1,7 @@
 """gRPC ⇄ domain of the diffusion service."""
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
@@ -93,7 +95,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
         return diffusion_pb2.PutModelResponse(model=message(served))
 
     async def _sample(
-        self, request: diffusion_pb2.SampleRequest, stages: "_Stages | None" = None
+        self, request: diffusion_pb2.SampleRequest, stages: _Stages | None = None
     ) -> diffusion_pb2.SampleResponse:
         from eil_diffusion.engine import SampleJob  # torch: loaded when first used
 
@@ -127,7 +129,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
         return response
 
     async def _optimize(
-        self, request: diffusion_pb2.OptimizeRequest, stages: "_Stages | None" = None
+        self, request: diffusion_pb2.OptimizeRequest, stages: _Stages | None = None
     ) -> diffusion_pb2.OptimizeResponse:
         from eil_diffusion.engine import OptimizeJob  # torch: loaded when first used
 
@@ -143,7 +145,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
         await self._runs.record(tenant, run)
         return response
 
-    async def _admit(self, job: "Job", count: int) -> None:
+    async def _admit(self, job: Job, count: int) -> None:
         """Refuse what cannot be run, before it is charged."""
         from eil_diffusion.engine import check
 
@@ -156,7 +158,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
                 reason="TOO_LARGE",
             )
 
-    async def _ask(self, alike: object, job: "Job") -> Any:
+    async def _ask(self, alike: object, job: Job) -> Any:
         from eil_diffusion.engine import DeviceFull
 
         try:
@@ -171,7 +173,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
         finally:
             job.cancelled.set()  # whoever left is not worked for any more
 
-    def _run(self, alike: object, jobs: "Sequence[Job]") -> "Sequence[Answer]":
+    def _run(self, alike: object, jobs: Sequence[Job]) -> Sequence[Answer]:
         from eil_diffusion.engine import prepare, run  # torch: loaded when first used
 
         if not self._ready:

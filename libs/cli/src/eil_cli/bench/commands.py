@@ -98,6 +98,12 @@ def _events(options: BenchOptions) -> "Report":
     return bench_events(options.kafka, quick=options.quick)
 
 
+def _diffusion(options: BenchOptions) -> "Report":
+    from eil_cli.bench.diffusion import bench_diffusion
+
+    return bench_diffusion(quick=options.quick)
+
+
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -119,7 +125,7 @@ Quick = Annotated[
     typer.Option(
         "--quick",
         help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh. "
-        "economy: fewer operations and swaps, a shorter measurement. events: smaller loads.",
+        "economy: fewer operations and swaps, a shorter measurement. events: smaller loads. diffusion: the mesh.",
     ),
 ]
 Seeds = Annotated[int, typer.Option(min=10, help="proof: simulated meters of each kind.")]
@@ -184,6 +190,7 @@ BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "economy": _economy,
     "atlas": _atlas,
     "events": _events,
+    "diffusion": _diffusion,
 }
 """Every benchmark by name."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help=f"Which one: {', '.join(BENCHES)}.")]
@@ -219,11 +226,9 @@ def bench(
     nvp: next-state prediction of telemetry and fields. decision: many sources that decide at once. proof: claims true and false, savings
     that are known, altered records. economy: the ledger on either database, simulated, and the market's pools.
     atlas: the graph of states, written and asked; with --data telemetry segments, bytes a sample and speed. events: services killed,
-    telemetry by Kafka, the relay, how long events are under way.
+    telemetry by Kafka, the relay, how long events are under way. diffusion: sampled energies and log Z against exact ones, heat maps
+    against OpenFOAM, optima against known ones, and how fast.
     """
-    from eil_cli.bench.report import write
-    from eil_cli.feeds.report import printer
-
     with expected_errors():
         if name not in BENCHES:
             raise Failure(f"there is no benchmark {name!r}; there are: {', '.join(BENCHES)}", exit_code=2)
@@ -247,11 +252,19 @@ def bench(
                 neo4j_states,
             )
         )
-        if json_file:
-            write(report, json_file)
-        console = printer()
-        console.print(report.table())
-        for note in report.notes:
-            console.print(note, style="dim", markup=False)
-        if not report.passed:
-            raise typer.Exit(REFUSED)
+        _tell(report, json_file)
+
+
+def _tell(report: "Report", json_file: Path | None) -> None:
+    """Write and print a report; the exit code says whether it passed."""
+    from eil_cli.bench.report import write
+    from eil_cli.feeds.report import printer
+
+    if json_file:
+        write(report, json_file)
+    console = printer()
+    console.print(report.table())
+    for note in report.notes:
+        console.print(note, style="dim", markup=False)
+    if not report.passed:
+        raise typer.Exit(REFUSED)

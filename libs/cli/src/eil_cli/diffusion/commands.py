@@ -1,7 +1,11 @@
 """`eil diffusion`."""
 
 import json
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 
 HELP = """Energy-guided diffusion: train models, look at them, put them into service."""
 ALL, TELEMETRY = "all", "telemetry"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""Of a model: part of file names, and at most as long as the service takes it."""
 
 Folder = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where everything is written.")]
 Fields = Annotated[int, typer.Option(min=64, help="Fields to make; an eighth is held out.")]
@@ -76,20 +82,21 @@ def train(
 
     Put a model into service with: eil diffusion publish diffusion_checkpoints/phi4.ckpt
     """
-    with expected_errors():
+    with expected_errors(), _files():
         from eil_diffusion.domain.energy_diffusion_core.training import Training
         from eil_diffusion.domain.memory import keep_memory
 
         keep_memory()
+        _require(device)
         how = Training(updates=updates, batch=batch, rate=rate, width=width, seed=seed)
-        found = {}
+        known, found = _known(folder), {}
         for name in _named(names, data):
             if name == TELEMETRY and data is None:
-                made = _telemetry(state, source or [], channel or [], start, end, length, seed)
+                made = _telemetry(state, source or [], channel or [], start, end, length, seed, folder)
             else:
                 made = _set(name, fields, seed, folder, data)
             found[name] = _train(name, made, how, folder, device, video=video)
-        _record(found, folder)
+            _record(known | found, folder)
         if as_json:
             print_json(found)
         else:
@@ -130,8 +137,13 @@ def _named(names: list[str], data: Path | None) -> list[str]:
     from eil_diffusion.domain.energy_diffusion_core.physics_sets import SETS
 
     if data is not None:
-        if len(names) != 1:
+        if len(names) != 1 or names == [ALL]:
             raise Failure("one file of fields is one set: name one model with --data", exit_code=2)
+        if not NAME.fullmatch(names[0]):
+            raise Failure(
+                f"{names[0]!r} cannot name a model: take up to 64 letters, digits, '_', '-' and '.', a letter or digit first",
+                exit_code=2,
+            )
         return names
     if names == [ALL]:
         return list(SETS)
@@ -147,10 +159,13 @@ def _set(name: str, count: int, seed: int, folder: Path, data: Path | None) -> "
     from eil_diffusion.domain.energy_diffusion_core.physics_sets import SETS
 
     if data is not None:
-        return datasets.read(data)
+        with _refusals():
+            made = datasets.read(data)
+        return replace(made, about=replace(made.about, name=name))
     path = folder / "diffusion_sets" / f"{name}.h5"
     if path.exists():
-        made = datasets.read(path)
+        with _refusals():
+            made = datasets.read(path)
         if (made.about.name, made.about.seed, len(made)) == (name, seed, count):
             return made
     with err.status(f"{name}: {count} fields"):
@@ -160,23 +175,36 @@ def _set(name: str, count: int, seed: int, folder: Path, data: Path | None) -> "
 
 
 def _telemetry(
-    state: Path | None, sources: list[str], channels: list[str], start: str, end: str, length: int, seed: int
+    state: Path | None,
+    sources: list[str],
+    channels: list[str],
+    start: str,
+    end: str,
+    length: int,
+    seed: int,
+    folder: Path,
 ) -> "FieldSet":
+    """The windows that the archive has now; never those of the folder, for they may be others."""
+    from eil_diffusion.domain.energy_diffusion_core import datasets
+
     from eil_cli.diffusion.telemetry_set import telemetry_set
     from eil_cli.endpoint import Endpoint
 
     if not (sources and channels and start and end):
         raise Failure("telemetry needs --source, --channel, --start and --end", exit_code=2)
     endpoint = Endpoint.load(state_folder(state))
+    start_us, end_us = parse_us(start), parse_us(end)
     with err.status("telemetry: windows from the Atlas"):
-        return telemetry_set(endpoint, sources, parse_us(start), parse_us(end), channels, length, seed)
+        made = telemetry_set(endpoint, sources, start_us, end_us, channels, length, seed)
+    datasets.write(folder / "diffusion_sets" / f"{TELEMETRY}.h5", made)
+    return made
 
 
 def _train(
     name: str, made: "FieldSet", how: "Training", folder: Path, device: str, *, video: bool
 ) -> dict[str, float | str | bool]:
     """Train, write what came of it, and say how good it is."""
-    from eil_diffusion.domain.energy_diffusion_core.fidelity import evolution, fidelity
+    from eil_diffusion.domain.energy_diffusion_core.fidelity import fidelity
     from eil_diffusion.domain.energy_diffusion_core.model import digest, dumps
     from eil_diffusion.domain.energy_diffusion_core.training import train as learn
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -192,7 +220,8 @@ def _train(
             bars.update(task, description=f"{name}: {what}, loss {loss:.4f}", completed=done, total=total)
 
         kept = target.with_suffix(".training")
-        model = learn(made, how, progress, device=device, kept=kept)
+        with _refusals():
+            model = learn(made, how, progress, device=device, kept=kept)
     train_s = time.monotonic() - began_s
     content = dumps(model)
     aside = target.with_suffix(".part")
@@ -200,9 +229,9 @@ def _train(
     aside.replace(target)
     kept.unlink(missing_ok=True)
     if video:
-        from eil_cli.diffusion.video import write_video
+        from eil_cli.diffusion.video import filmed, write_video
 
-        write_video(folder / "visuals" / "entropy_evolution.mp4", evolution(model, made), f"{name}: reverse diffusion")
+        write_video(folder / "visuals" / "entropy_evolution.mp4", filmed(model, made), f"{name}: reverse diffusion")
     return {
         "checkpoint": str(target),
         "digest": digest(content),
@@ -213,14 +242,54 @@ def _train(
     }
 
 
-def _record(found: dict[str, dict], folder: Path) -> None:
-    """Add to metrics/energy_fidelity.json; models that are not named keep their figures."""
-    path = folder / "metrics" / "energy_fidelity.json"
+def _known(folder: Path) -> dict[str, dict]:
+    """What metrics/energy_fidelity.json has: models that are not trained now keep their figures."""
+    path = _figures(folder)
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise Failure(f"{path} has the figures of other models and is no JSON ({error}): move it away") from None
+
+
+def _record(figures: dict[str, dict], folder: Path) -> None:
+    path = _figures(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(path.read_text()) if path.exists() else {}
     aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(known | found, indent=2, sort_keys=True) + "\n")
+    aside.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
     aside.replace(path)
+
+
+def _figures(folder: Path) -> Path:
+    return folder / "metrics" / "energy_fidelity.json"
+
+
+def _require(device: str) -> None:
+    """Raises Failure unless torch has the device."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        why = str(error).partition("\n")[0]
+        raise Failure(f"there is no device {device} ({why}): learn on --device cpu", exit_code=2) from None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Sets that are refused, as failures."""
+    try:
+        yield
+    except ValueError as error:
+        raise Failure(str(error)) from None
+
+
+@contextmanager
+def _files() -> Iterator[None]:
+    """What the disk refuses, as failures."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"a file cannot be read or written: {error}") from None
 
 
 def _print(found: dict[str, dict], folder: Path) -> None:
@@ -228,7 +297,7 @@ def _print(found: dict[str, dict], folder: Path) -> None:
 
     table = Table(title="Drafts of 20 steps", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in ("set", "network", "gain of the network", "energy drift", "effective drafts", "trained in"):
-        table.add_column(name, justify="left" if name == "set" else "right")
+        table.add_column(name, justify="left" if name == "set" else "right", no_wrap=name == "set")
     for name, figures in found.items():
         share = figures.get("ess_share")
         table.add_row(
@@ -243,4 +312,5 @@ def _print(found: dict[str, dict], folder: Path) -> None:
     out.print(
         f"checkpoints in {folder / 'diffusion_checkpoints'}; put one into service with `eil diffusion publish FILE`",
         markup=False,
+        soft_wrap=True,
     )

@@ -30,18 +30,21 @@ def telemetry_set(
     left out.
 
     Raises:
-        Failure: there are too few windows.
+        Failure: there are too few windows, or a channel has no samples in the span.
     """
-    windows = Windows(
-        lambda: Archive.at(endpoint),
-        sources,
-        start_us,
-        end_us,
-        channels,
-        length=length,
-        stride=max(1, length // 2),
-        seed=seed,
-    )
+    try:
+        windows = Windows(
+            lambda: Archive.at(endpoint),
+            sources,
+            start_us,
+            end_us,
+            channels,
+            length=length,
+            stride=max(1, length // 2),
+            seed=seed,
+        )
+    except ValueError as error:
+        raise Failure(f"{error}; `eil atlas segments` shows what is archived of {', '.join(sources)}") from None
     whole = [window for window in windows if np.isfinite(window.values).all()]
     if len(whole) < FEWEST:
         raise Failure(

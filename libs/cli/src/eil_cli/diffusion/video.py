@@ -1,59 +1,187 @@
 """The reverse process as a film: fields that come out of noise, and the entropy that is left."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
-from eil_diffusion.domain.energy_diffusion_core.fidelity import Evolution
+import torch
+from eil_diffusion.domain.energy_diffusion_core.datasets import FieldSet
+from eil_diffusion.domain.energy_diffusion_core.denoiser import Context, Denoiser, GaussianLaw
+from eil_diffusion.domain.energy_diffusion_core.fidelity import Evolution, evolution
+from eil_diffusion.domain.energy_diffusion_core.model import EnergyDiffusionModel
+from torch import Tensor
 
 RATE = 12
 """Frames a second."""
 HOLD = 12
 """Frames that the end is shown for."""
+SHOWN = 3
+"""Fields that are followed."""
+SIZE_IN, DPI = (10.0, 5.5), 96
+"""960 x 528 pixels: H.264 wants even sides."""
+ROWS = ("noisy field", "its clean estimate")
 
 
-def write_video(path: Path, evolution: Evolution, title: str) -> None:
-    """Write an MP4 (H.264) of a reverse process.
+@dataclass(frozen=True)
+class Film:
+    """What is drawn."""
+
+    evolution: Evolution
+    noisy: Tensor
+    """(steps, shown, rows, columns) the fields that the process is at, in the unit of the clean ones."""
+    name: str
+    """Of the field, with its unit."""
+
+
+def filmed(model: EnergyDiffusionModel, made: FieldSet) -> Film:
+    """The reverse process of a few fields of a model, noise included; the set gives the contexts to draw under."""
+    seen = _Watched(model)
+    # `evolution` asks a model for nothing but its denoiser.
+    evolved = evolution(cast(EnergyDiffusionModel, seen), made, shown=SHOWN)
+    return Film(evolved, torch.stack(seen.noisy), made.names[0])
+
+
+def write_video(path: Path, film: Film, title: str) -> None:
+    """Write an MP4 (H.264): maps, or curves where a field has one column, beside the entropy of the noisy law.
 
     Raises:
         OSError: the file cannot be written.
     """
     import av
-    import matplotlib
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    shown = evolution.fields.shape[1]
-    figure = pyplot.figure(figsize=(10, 5.6), dpi=96, layout="constrained")
-    maps, curve = np.ravel(figure.subfigures(1, 2, width_ratios=(1.2, 1)))
-    rows = 2 if shown > 3 else 1
-    low, high = np.quantile(evolution.fields[-1].numpy(), (0.01, 0.99))
-    images = []
-    for place, axes in enumerate(np.ravel(maps.subplots(rows, -(-shown // rows), squeeze=False))):
-        axes.set_axis_off()
-        if place < shown:
-            images.append(axes.imshow(evolution.fields[0, place], vmin=low, vmax=high, cmap="viridis"))
-    axes = curve.subplots()
-    axes.plot(evolution.entropy, color="0.8")
-    (line,) = axes.plot([], [], color="tab:blue", linewidth=2)
-    axes.set(xlabel="step", ylabel="entropy of the noisy law [nat a site]", xlim=(0, len(evolution.entropy) - 1))
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.stem}.part{path.suffix}")
-    with av.open(str(aside), "w") as film:
-        stream = film.add_stream("libx264", rate=RATE)
+    steps = len(film.evolution.entropy)
+    figure, show = _drawn(film, title)
+    with av.open(str(aside), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height = (int(length * DPI) for length in SIZE_IN)
         stream.pix_fmt = "yuv420p"
-        for step in [*range(len(evolution.entropy)), *[len(evolution.entropy) - 1] * HOLD]:
-            for place, image in enumerate(images):
-                image.set_data(evolution.fields[step, place])
-            line.set_data(range(step + 1), evolution.entropy[: step + 1])
+        for step in [*range(steps), *[steps - 1] * HOLD]:
+            show(step)
             figure.canvas.draw()
-            pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # pyright: ignore[reportAttributeAccessIssue]
-            even = np.ascontiguousarray(pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2])
-            if step == 0:
-                stream.width, stream.height = even.shape[1], even.shape[0]
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-        film.mux(stream.encode())
-    pyplot.close(figure)
+            pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
     aside.replace(path)
+
+
+@dataclass
+class _Watched:
+    """A model whose denoiser remembers the noisy fields that it is shown."""
+
+    model: EnergyDiffusionModel
+    noisy: list[Tensor] = field(default_factory=list)
+
+    def on(self, shape: tuple[int, ...]) -> Denoiser:
+        return _Remembering(self.model.on(shape), self.noisy)
+
+
+@dataclass
+class _Remembering:
+    denoiser: Denoiser
+    noisy: list[Tensor]
+    corrects: bool = True
+    """Else it would be shown nothing."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.denoiser.shape
+
+    def law(self, context: Context | None) -> GaussianLaw:
+        return self.denoiser.law(context)
+
+    def correction(self, noisy: Tensor, filtered: Tensor, signal: float, context: Context | None) -> Tensor:
+        law = self.law(context)
+        self.noisy.append((law.mean + law.scale * noisy)[:, 0])
+        if not self.denoiser.corrects:
+            return torch.zeros_like(filtered)
+        return self.denoiser.correction(noisy, filtered, signal, context)
+
+
+def _drawn(film: Film, title: str) -> tuple[Any, Callable[[int], None]]:
+    """The figure, and what brings it to a step; its layout stands still."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE_IN, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    fields, curve = cast(Any, figure.subfigures(1, 2, width_ratios=(1.5, 1)))
+    parts = [_curves if film.noisy.shape[-1] == 1 else _maps, _entropy]
+    updates = [part(place, film) for part, place in zip(parts, (fields, curve), strict=True)]
+    signal, steps = film.evolution.signal, len(film.evolution.signal)
+
+    def show(step: int) -> None:
+        share = float(signal[step])
+        figure.suptitle(f"{title}, step {step + 1:2d} of {steps}, share of signal ᾱ = {share:.3f}", fontsize=12)
+        for update in updates:
+            update(step)
+
+    show(0)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure, show
+
+
+def _pairs(film: Film) -> tuple[np.ndarray, np.ndarray]:
+    """(2, steps, shown, rows, columns) noisy and clean, and the range of the fields' values at the end."""
+    both = np.stack([film.noisy.numpy(), film.evolution.fields.numpy()])
+    return both, np.quantile(both[1, -1], (0.01, 0.99))
+
+
+def _maps(place: Any, film: Film) -> Callable[[int], None]:
+    both, (low, high) = _pairs(film)
+    grid = place.subplots(2, both.shape[2], squeeze=False)
+    images = []
+    for row, name in enumerate(ROWS):
+        for column, axes in enumerate(grid[row]):
+            axes.set(xticks=[], yticks=[])
+            images.append((row, column, axes.imshow(both[row, 0, column], vmin=low, vmax=high, cmap="viridis")))
+        grid[row, 0].set_ylabel(name)
+    place.colorbar(images[0][2], ax=grid, location="bottom", label=film.name, shrink=0.6, aspect=40, extend="both")
+
+    def update(step: int) -> None:
+        for row, column, image in images:
+            image.set_data(both[row, step, column])
+
+    return update
+
+
+def _curves(place: Any, film: Film) -> Callable[[int], None]:
+    both, _ = _pairs(film)
+    grid = place.subplots(both.shape[2], 1, sharex=True, squeeze=False)[:, 0]
+    lines = []
+    for column, axes in enumerate(grid):
+        for row, colour in enumerate(("0.75", "tab:blue")):
+            (line,) = axes.plot(both[row, 0, column, :, 0], color=colour, label=ROWS[row])
+            lines.append((row, column, line))
+        axes.set(xlim=(0, both.shape[3] - 1), ylim=(both[:, :, column].min(), both[:, :, column].max()))
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].legend(loc="upper right", frameon=False, ncols=2)
+    grid[len(grid) // 2].set_ylabel(film.name)
+    grid[-1].set_xlabel("row of the window")
+
+    def update(step: int) -> None:
+        for row, column, line in lines:
+            line.set_ydata(both[row, step, column, :, 0])
+
+    return update
+
+
+def _entropy(place: Any, film: Film) -> Callable[[int], None]:
+    entropy = film.evolution.entropy.numpy()
+    axes = place.subplots()
+    axes.plot(range(1, len(entropy) + 1), entropy, color="0.8")
+    (line,) = axes.plot([], [], color="tab:blue", linewidth=2)
+    (point,) = axes.plot([], [], "o", color="tab:blue", clip_on=False, zorder=3)
+    axes.set(xlabel="step", ylabel="entropy of the noisy law [nat a site]", xlim=(1, len(entropy)))
+    axes.margins(y=0.08)
+    axes.spines[["top", "right"]].set_visible(False)
+
+    def update(step: int) -> None:
+        line.set_data(range(1, step + 2), entropy[: step + 1])
+        point.set_data([step + 1], [entropy[step]])
+
+    return update

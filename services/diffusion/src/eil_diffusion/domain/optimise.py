@@ -18,7 +18,7 @@ from eil_diffusion.domain.optimise_anneal import Judge, anneal
 from eil_diffusion.domain.optimise_refine import refine, step_through
 
 # Configurations that discrete moves begin from, the lowest of those that annealing ended with.
-BASINS = 4
+BASINS = 8
 # A start may miss the total by this share of its largest coordinate: nobody can type a sum exactly.
 ROUNDING = 1e-9
 STRONG_CONVEXITY = "strong convexity"

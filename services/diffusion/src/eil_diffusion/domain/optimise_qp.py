@@ -12,22 +12,30 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MOST_MOVES = 200_000
-# No pair moves when the marginal costs differ by less than this share of the largest.
+# No pair moves when its marginal costs differ by less than this share of the largest.
 TOLERANCE = 1e-11
 # The total is met when it is off by less than this share.
 ROUNDING = 1e-15
 
 
 def minimise_pairs(
-    linear: Array, hessian: Array, weights: Array, uppers: Array, total: float, start: Array
+    linear: Array,
+    hessian: Array,
+    weights: Array,
+    uppers: Array,
+    total: float,
+    start: Array,
+    moves: int = MOST_MOVES,
 ) -> tuple[Array, Array]:
     """Minimise linear·x + ½xᵀ·hessian·x for each of k boxes: (k, n) minimisers, and (k,) proven bounds on their excess.
 
     Args:
-        linear, weights, start: (n,); weights positive.
+        linear, start: (n,), or (k, n) for each box its own.
+        weights: (n,), positive.
         hessian: (n, n), symmetric positive semidefinite.
-        uppers: (k, n) upper bounds, at least zero, of which weights·upper reaches the total.
+        uppers: (k, n), k ≥ 0, upper bounds, at least zero, of which weights·upper reaches the total.
         total: at least zero.
+        moves: of pairs, at most, for each box; what they leave undone is within the proven excess.
     """
     x = np.clip(start, 0.0, uppers)
     marginal = (linear + x @ hessian) / weights
@@ -36,7 +44,7 @@ def minimise_pairs(
     z, room = x * weights, uppers * weights
     for k in range(len(z)):
         _fill(bend, room[k], float(total), z[k], marginal[k])
-        _settle(bend, room[k], z[k], marginal[k])
+        _settle(bend, room[k], z[k], marginal[k], moves)
     x = np.minimum(z / weights, uppers)
     return x, excess_of(weights, uppers, total, x, linear + x @ hessian)
 
@@ -80,10 +88,10 @@ def _fill(bend, room, total, z, marginal):
 
 
 @njit(cache=True, nogil=True)
-def _settle(bend, room, z, marginal):
+def _settle(bend, room, z, marginal, moves):
     """Move the pair that gains most, until every coordinate that can rise costs as much as every one that can fall."""
     n = len(z)
-    for _ in range(MOST_MOVES):
+    for _ in range(moves):
         up, cheapest, size = -1, np.inf, 0.0
         for i in range(n):
             size = max(size, abs(marginal[i]))

@@ -12,13 +12,16 @@ import torch
 from torch import Tensor
 
 from eil_diffusion.domain.constraints import Constraints
+from eil_diffusion.domain.optimise_branch import fixed_charge_bound
 from eil_diffusion.domain.optimise_qp import minimise_pairs
 
 MOST_SERVERS = 64
 # Share of a load over which a server's relaxed idle power rises; chosen on 100 random fleets by where smooth descent alone then ends.
 SOFTNESS = 0.5
-# Servers that neighbouring sets differ in, as far as there are no more than MOST_SETS of them: three up to 24 servers, two up to 64.
-EXCHANGED, MOST_SETS = 3, 2400
+# Servers that neighbouring sets differ in, as far as there are no more than MOST_SETS of them: three up to 32, two up to 64.
+EXCHANGED, MOST_SETS = 3, 6000
+# Programmes that a lower bound may take.
+NODES = 4000
 # A server that carries less than this share of its capacity is off.
 TINY = 1e-12
 
@@ -109,28 +112,26 @@ class FleetPlacement:
         on = (x > TINY).cpu().numpy()
         sets = on ^ _exchanges(len(on))
         able = sets[sets @ self.capacity.cpu().numpy() >= self.demand * (1 - 1e-12)]
-        loads, _ = self._loads(self.dynamic_w, able.astype(np.float64), x)
+        dynamic, hessian, weights, first = (
+            part.cpu().numpy() for part in (self.dynamic_w, self.recirculation_w, self.capacity, x)
+        )
+        loads, _ = minimise_pairs(dynamic, hessian, weights, able.astype(np.float64), self.demand, first)
         return torch.from_numpy(loads).to(x.device)
 
     def lower_bound(self, x: Tensor) -> float:
-        """[W] no placement draws less; x (S,) is only where the proof's programme starts.
+        """[W] no placement draws less; x (S,) is only where the proof's programmes start.
 
-        idle·x never exceeds idle·[x > 0] within the box, and is the largest convex function that does not: what is left
-        is a convex quadratic programme, whose minimum, less the proven excess of the solution, is the bound.
+        Branch and bound on idle·x, the convex envelope of the idle power: the optimum itself for small fleets, and what
+        4000 programmes prove for large ones.
         """
-        loads, excess = self._loads(self.idle_w + self.dynamic_w, np.ones((1, len(x))), x)
-        share = torch.from_numpy(loads).to(x.device)
-        return float(share @ self.idle_w + self._loaded(share)) - float(excess[0])
+        idle, dynamic, hessian, weights, first = (
+            part.cpu().numpy() for part in (self.idle_w, self.dynamic_w, self.recirculation_w, self.capacity, x)
+        )
+        return fixed_charge_bound(idle, dynamic, hessian, weights, self.demand, first, NODES)
 
     def _loaded(self, x: Tensor) -> Tensor:
         """(batch, S) → (batch,) [W], what the loads draw beyond idling."""
         return x @ self.dynamic_w + 0.5 * ((x @ self.recirculation_w) * x).sum(dim=1)
-
-    def _loads(self, linear_w: Tensor, uppers: np.ndarray, start: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        linear, hessian, weights, first = (
-            part.cpu().numpy() for part in (linear_w, self.recirculation_w, self.capacity, start)
-        )
-        return minimise_pairs(linear, hessian, weights, uppers, self.demand, first)
 
 
 @lru_cache

@@ -8,14 +8,15 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from eil_diffusion.domain.energies.ising import LARGEST_BETA, IsingField
+from eil_diffusion.domain.energy_guided_sampler.spin_moves import anneal_chains
 from eil_diffusion.domain.energy_guided_sampler.weights import log_z
 
 Moves = Literal["cluster", "single"]
@@ -27,8 +28,6 @@ SWEEPS_A_STEP = 2
 PILOT_POINTS, PILOT_CHAINS, PILOT_BURN_IN, PILOT_STEPS = 41, 128, 16, 64
 # Between two looks at `watch`: a quarter of a second for a thousand chains of 16 x 16.
 STEPS_A_CALL = 64
-
-_GOLDEN, _FIRST, _SECOND = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 @dataclass(frozen=True)
@@ -158,11 +157,13 @@ def anneal(
 ) -> AnnealedSpins:
     """Anneal `count` independent chains along `betas` (steps + 1,), fixed beforehand, which end at the field's β (Neal, 2001).
 
-    A step weighs the spins by exp((β - β')·Σ_⟨ij⟩ sᵢsⱼ), then moves them by a kernel that leaves β invariant: Swendsen & Wang's
-    (1987), then a heat-bath sweep. Chains begin as uniform spins at β = 0, where log Z = N log 2, or as `start`
-    (count, side, side) of ±1, which must be samples at betas[0] for the weights to mean anything, with its `log_z_start`.
-    Field and generator are on the CPU. Probabilities are rounded to 2⁻³²: less than 1e-9 of log Z. Memory: one byte a spin while
-    annealing, 16 in the result. Raises ValueError for a schedule, count or start that does not fit, and what `watch` raises.
+    A step from β to β' weighs the spins by exp((β' - β)·Σ_⟨ij⟩ sᵢsⱼ), then moves them by a kernel that leaves the law at β'
+    invariant: Swendsen & Wang's (1987), then a heat-bath sweep. Chains begin as uniform spins at β = 0, where log Z = N log 2,
+    or as `start` (count, side, side) of ±1, which must be samples at betas[0] for the weights to mean anything, with its
+    `log_z_start`. Field and generator are on the CPU. Probabilities are rounded to 2⁻³², about a billionth of log Z. Memory:
+    one byte a spin while annealing, 16 in the result.
+
+    Raises ValueError for a schedule, count or start that does not fit, and what `watch` raises.
     """
     _check(field, count, betas, start)
     side = field.side
@@ -229,7 +230,7 @@ class _Chains:
         energies = np.empty((len(self.spins), len(betas) - 1), np.int32)
 
         def take(part: slice) -> None:
-            _anneal(
+            anneal_chains(
                 self.spins[part],
                 self._states[part],
                 self.log_weights[part],
@@ -240,144 +241,10 @@ class _Chains:
             )
 
         edges = np.linspace(0, len(self.spins), self._threads + 1).astype(int)
-        parts = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
+        parts = [slice(first, last) for first, last in pairwise(edges)]
         if len(parts) == 1:
             take(parts[0])
         else:
             with ThreadPoolExecutor(len(parts)) as pool:
                 list(pool.map(take, parts))
         return energies
-
-
-@njit(cache=True, nogil=True)
-def _anneal(spins, states, log_weights, energies, betas, side, clusters):  # pragma: no cover
-    """Chain by chain, each along all betas, so that its lattice stays in the nearest cache."""
-    sites = side * side
-    parent = np.empty(sites, np.int32)
-    bonds = np.empty(2 * sites, np.bool_)
-    noise = np.empty(sites, np.uint64)
-    up = np.empty(5, np.uint32)
-    for chain in range(len(spins)):
-        s, state, log_weight = spins[chain], states[chain], 0.0
-        for k in range(len(betas) - 1):
-            beta = betas[k + 1]
-            energy = 2 * sites - 2 * _aligned(s, side)
-            energies[chain, k] = energy
-            log_weight -= (beta - betas[k]) * energy
-            for i in range(5):
-                up[i] = _threshold(1 / (1 + math.exp(-4 * beta * (i - 2))))
-            if clusters:
-                state = _swendsen_wang(s, side, _threshold(-math.expm1(-2 * beta)), parent, bonds, noise, state)
-            else:
-                state = _heat_bath(s, side, up, noise, state)
-            state = _heat_bath(s, side, up, noise, state)
-        states[chain] = state
-        log_weights[chain] += log_weight
-
-
-@njit(cache=True, nogil=True)
-def _threshold(probability):  # pragma: no cover
-    """The number below which a random number of 32 bits falls with this probability."""
-    return np.uint32(min(4294967296.0 * probability, 4294967295.0))
-
-
-@njit(cache=True, nogil=True)
-def _fill(noise, state):  # pragma: no cover
-    """SplitMix64 (Steele, Lea & Flood, 2014) by its counter, so that the compiler may take several numbers at once."""
-    for i in range(len(noise)):
-        z = state + _GOLDEN * np.uint64(i + 1)
-        z = (z ^ (z >> np.uint64(30))) * _FIRST
-        z = (z ^ (z >> np.uint64(27))) * _SECOND
-        noise[i] = z ^ (z >> np.uint64(31))
-    return state + _GOLDEN * np.uint64(len(noise))
-
-
-@njit(cache=True, nogil=True)
-def _aligned(s, side):  # pragma: no cover
-    """Bonds between equal spins."""
-    sites, count = side * side, 0
-    for row in range(0, sites, side):
-        for i in range(row, row + side - 1):
-            count += s[i] == s[i + 1]
-        count += s[row] == s[row + side - 1]
-    for i in range(sites - side):
-        count += s[i] == s[i + side]
-    for i in range(side):
-        count += s[i] == s[sites - side + i]
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _heat_bath(s, side, up, noise, state):  # pragma: no cover
-    """Every spin once, one colour of the checkerboard after the other, from its law given its neighbours."""
-    sites = side * side
-    state = _fill(noise[: (sites + 1) // 2], state)
-    chance, k = noise.view(np.uint32), 0
-    for colour in range(2):
-        for row in range(side):
-            here, above, below = row * side, (row - 1) % side * side, (row + 1) % side * side
-            for column in range((row + colour) % 2, side, 2):
-                left = column - 1 if column > 0 else side - 1
-                right = column + 1 if column + 1 < side else 0
-                around = s[above + column] + s[below + column] + s[here + left] + s[here + right]
-                s[here + column] = 1 if chance[k] < up[(around + 4) // 2] else -1
-                k += 1
-    return state
-
-
-@njit(cache=True, nogil=True)
-def _root(parent, i):  # pragma: no cover
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@njit(cache=True, nogil=True)
-def _join(parent, i, j):  # pragma: no cover
-    """The smaller root becomes the parent, so that one ascending pass flattens the forest."""
-    i, j = _root(parent, i), _root(parent, j)
-    if i < j:
-        parent[j] = i
-    else:
-        parent[i] = j
-
-
-@njit(cache=True, nogil=True)
-def _swendsen_wang(s, side, bond, parent, bonds, noise, state):  # pragma: no cover
-    """Bonds between equal spins with probability 1 - exp(-2β), then a fair coin for each cluster.
-
-    bonds[i] leads from i to its left, bonds[sites + i] to the site above, both around the edges.
-    """
-    sites = side * side
-    state = _fill(noise, state)
-    chance = noise.view(np.uint32)
-    for i in range(1, sites):
-        bonds[i] = (s[i] == s[i - 1]) & (chance[i] < bond)
-    for i in range(0, sites, side):
-        bonds[i] = (s[i] == s[i + side - 1]) & (chance[i] < bond)
-    for i in range(side, sites):
-        bonds[sites + i] = (s[i] == s[i - side]) & (chance[sites + i] < bond)
-    for i in range(side):
-        bonds[sites + i] = (s[i] == s[sites - side + i]) & (chance[sites + i] < bond)
-    for row in range(0, sites, side):
-        label = row
-        for i in range(row, row + side):
-            label = label if bonds[i] and i > row else i
-            parent[i] = label
-    for row in range(0, sites, side):
-        if bonds[row]:
-            _join(parent, row, row + side - 1)
-    for i in range(side, sites):
-        if bonds[sites + i]:
-            _join(parent, i, i - side)
-    for i in range(side):
-        if bonds[sites + i]:
-            _join(parent, i, sites - side + i)
-    state = _fill(noise[: (sites + 63) // 64], state)
-    for i in range(sites):
-        root = parent[parent[i]]
-        parent[i] = root
-        coin = np.int8(1) - np.int8(2) * np.int8((noise[i // 64] >> np.uint64(i % 64)) & np.uint64(1))
-        s[i] = coin if root == i else s[root]
-    return state

@@ -48,10 +48,10 @@ def reverse_diffuse(
     """
     law = denoiser.law(context)
     spread = law.variance / law.scale**2
-    modes = noise.normal(*denoiser.shape)
-    log_ratio = 0.5 * each_sum(modes**2) + math.prod(denoiser.shape) * (
-        0.5 * math.log(2 * math.pi) + math.log(law.scale)
-    )
+    fresh, begun = noise.normal(*denoiser.shape), _begun(scheduler, spread)
+    modes = begun.sqrt() * fresh
+    log_ratio = 0.5 * each_sum(fresh**2 + (2 * math.pi * begun).log().expand_as(fresh))
+    log_ratio = log_ratio + math.prod(denoiser.shape) * math.log(law.scale)
     for place, t in enumerate(scheduler.timesteps):
         signal, before = float(scheduler.alphas_cumprod[t]), scheduler.signal_before(int(t))
         noisy = signal * spread + 1 - signal
@@ -69,6 +69,14 @@ def reverse_diffuse(
         if watch:
             watch(Stage("diffusion", place + 1, len(scheduler.timesteps), _placed(law, clean)))
     return Drafts(_placed(law, modes), log_ratio)
+
+
+def _begun(scheduler: EnergyScheduler, spread: Tensor) -> Tensor:
+    """Variance of modes at the first step: the law's own. Unit noise would miss what a schedule leaves of the data, and of a law
+    that is wide in its unit that is much.
+    """
+    signal = float(scheduler.alphas_cumprod[scheduler.timesteps[0]])
+    return signal * spread + 1 - signal
 
 
 def _clean(
@@ -109,7 +117,7 @@ def flow(
     """
     law = denoiser.law(context)
     spread = law.variance / law.scale**2
-    modes = noise.normal(*denoiser.shape)
+    modes = _begun(scheduler, spread).sqrt() * noise.normal(*denoiser.shape)
     for place, t in enumerate(scheduler.timesteps):
         signal, before = float(scheduler.alphas_cumprod[t]), scheduler.signal_before(int(t))
         filtered = math.sqrt(signal) * spread / (signal * spread + 1 - signal) * modes
