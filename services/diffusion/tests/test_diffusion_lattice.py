@@ -1,9 +1,8 @@
+import pytest
 import torch
 from eil_diffusion.domain.lattice import Lattice
 from eil_diffusion.domain.memory import keep_memory
 from numpy.testing import assert_allclose
-
-import pytest
 
 SHAPES = [(1, 1), (1, 6), (7, 1), (2, 2), (2, 5), (4, 4), (3, 8), (9, 6)]
 LATTICES = [Lattice(shape, periodic) for shape in SHAPES for periodic in (True, False)]

@@ -153,8 +153,12 @@ def test_the_leapfrogs_error_of_energy_is_of_second_order() -> None:
     assert slope == pytest.approx(2.0, abs=0.1)
 
 
-@pytest.mark.parametrize(("kind", "steps", "order"), [("hamiltonian", (0.5, 0.25), 2.0), ("langevin", (0.2, 0.05), 1.5)])
-def test_refusals_vanish_with_the_step_at_the_theorys_order(kind: str, steps: tuple[float, float], order: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "steps", "order"), [("hamiltonian", (0.5, 0.25), 2.0), ("langevin", (0.2, 0.05), 1.5)]
+)
+def test_refusals_vanish_with_the_step_at_the_theorys_order(
+    kind: str, steps: tuple[float, float], order: float
+) -> None:
     """ΔH of a path of fixed length scatters as ε² and MALA's ratio as h^1.5; so many are refused."""
     field, count = GaussianFreeField(8, 0.5), 4000
     x, refused = field.draw(count, 1.0, seeded(13)), []

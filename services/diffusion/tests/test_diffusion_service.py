@@ -209,6 +209,42 @@ async def test_a_run_is_written_once_and_answers_for_its_values(tmp_path, either
         assert reason_of(refused.value) == "RUN_NOT_FOUND"
 
 
+async def test_an_answer_is_held_against_its_run(tmp_path):
+    async with serving(tmp_path) as client:
+        asked = diffusion_pb2.SampleRequest(energy=RACKS, count=9, steps=5, kt=400)
+        answer = await client.stub.Sample(asked, metadata=client.auth())
+
+        async def failed(**changed) -> list[str]:
+            shown = {"sample": asked, "configurations": answer.configurations} | changed
+            request = diffusion_pb2.VerifyRunRequest(run_id=answer.run_id, **shown)
+            verdict = await client.stub.VerifyRun(request, metadata=client.auth("viewer"))
+            bad = [one.name for one in verdict.checks if not one.held]
+            assert verdict.valid == (not bad)
+            assert all(one.detail for one in verdict.checks)
+            return bad
+
+        assert await failed() == []
+        other = diffusion_pb2.SampleRequest(energy=RACKS, count=9, steps=6, kt=400)
+        assert await failed(sample=other) == ["request"]
+        dearer = [
+            diffusion_pb2.Configuration(values=one.values, energy=1.001 * one.energy) for one in answer.configurations
+        ]
+        assert await failed(configurations=dearer) == ["energies"]
+        moved = [
+            diffusion_pb2.Configuration(values=[v + 0.01 for v in one.values], energy=one.energy)
+            for one in answer.configurations
+        ]
+        assert await failed(configurations=moved) == ["values", "energies"]
+        assert await failed(configurations=answer.configurations[:8]) == ["values"]
+        best = await client.optimize(FLEET, steps=10)
+        request = diffusion_pb2.VerifyRunRequest(
+            run_id=best.run_id,
+            optimize=diffusion_pb2.OptimizeRequest(energy=FLEET, steps=10),
+            configurations=[best.best],
+        )
+        assert (await client.stub.VerifyRun(request, metadata=client.auth("viewer"))).valid
+
+
 async def test_optimising_keeps_constraints_and_is_never_worse_than_the_start(tmp_path):
     async with serving(tmp_path) as client:
         best = await client.optimize(RACKS, steps=20)

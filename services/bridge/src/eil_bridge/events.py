@@ -34,6 +34,7 @@ TOPICS: Mapping[str, Topic] = {
     "eil.proof.verdicts": Topic("proof", "Verdict"),
     "eil.proof.verifications": Topic("proof", "Verification"),
     "eil.economy.entries": Topic("economy", "TransferRecord"),
+    "energy.diffusion.events": Topic("diffusion", "Run"),
 }
 """Every topic of the mesh."""
 

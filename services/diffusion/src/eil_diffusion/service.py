@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2, atlas_pb2_grpc
 from eil.diffusion.v1 import diffusion_pb2, diffusion_pb2_grpc
+from eil_mesh import metrics
 from eil_mesh.batching import Batcher
 from eil_mesh.call import caller
 from eil_mesh.errors import InvalidArgument, Unavailable, as_invalid_argument
@@ -79,6 +80,16 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
     ) -> diffusion_pb2.GetRunResponse:
         return diffusion_pb2.GetRunResponse(run=await self._runs.get(caller().tenant, request.run_id))
 
+    async def VerifyRun(
+        self, request: diffusion_pb2.VerifyRunRequest, context: grpc.aio.ServicerContext
+    ) -> diffusion_pb2.VerifyRunResponse:
+        from eil_diffusion.verification import verify  # torch: loaded when first used
+
+        run = await self._runs.get(caller().tenant, request.run_id)
+        with as_invalid_argument("asked"):
+            checks = await asyncio.to_thread(verify, request, run)
+        return diffusion_pb2.VerifyRunResponse(valid=all(one.held for one in checks), checks=checks, run=run)
+
     async def ListModels(
         self, request: diffusion_pb2.ListModelsRequest, context: grpc.aio.ServicerContext
     ) -> diffusion_pb2.ListModelsResponse:
@@ -125,6 +136,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
         run.kt = request.kt or 1.0
         run.shape.extend(response.shape)
         run.laws.CopyFrom(response.laws)
+        metrics.ENERGY_LAWS.labels(response.laws.verdict).inc()
         await self._runs.record(tenant, run)
         return response
 

@@ -355,6 +355,38 @@ class GetRunRequest(_message.Message):
     run_id: str
     def __init__(self, run_id: _Optional[str] = ...) -> None: ...
 
+class VerifyRunRequest(_message.Message):
+    __slots__ = ("run_id", "sample", "optimize", "configurations")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZE_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATIONS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    sample: SampleRequest
+    optimize: OptimizeRequest
+    configurations: _containers.RepeatedCompositeFieldContainer[Configuration]
+    def __init__(self, run_id: _Optional[str] = ..., sample: _Optional[_Union[SampleRequest, _Mapping]] = ..., optimize: _Optional[_Union[OptimizeRequest, _Mapping]] = ..., configurations: _Optional[_Iterable[_Union[Configuration, _Mapping]]] = ...) -> None: ...
+
+class VerifyRunResponse(_message.Message):
+    __slots__ = ("valid", "checks", "run")
+    VALID_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    valid: bool
+    checks: _containers.RepeatedCompositeFieldContainer[Check]
+    run: Run
+    def __init__(self, valid: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+
+class Check(_message.Message):
+    __slots__ = ("name", "held", "detail")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    held: bool
+    detail: str
+    def __init__(self, name: _Optional[str] = ..., held: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
+
 class GetRunResponse(_message.Message):
     __slots__ = ("run",)
     RUN_FIELD_NUMBER: _ClassVar[int]

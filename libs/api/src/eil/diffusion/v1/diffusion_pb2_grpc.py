@@ -60,6 +60,11 @@ class DiffusionServiceStub:
                 request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunResponse.FromString,
                 _registered_method=True)
+        self.VerifyRun = channel.unary_unary(
+                '/eil.diffusion.v1.DiffusionService/VerifyRun',
+                request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.VerifyRunRequest.SerializeToString,
+                response_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.VerifyRunResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/eil.diffusion.v1.DiffusionService/ListModels',
                 request_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.ListModelsRequest.SerializeToString,
@@ -115,6 +120,14 @@ class DiffusionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyRun(self, request, context):
+        """Whether configurations are those of a run and their energies what it claimed: digests are compared, energies computed anew. Costs no credits.
+        NOT_FOUND as for GetRun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """The models that drafts can be asked of: those that come with the service, and the tenant's own.
         """
@@ -157,6 +170,11 @@ def add_DiffusionServiceServicer_to_server(servicer, server):
                     servicer.GetRun,
                     request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunRequest.FromString,
                     response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunResponse.SerializeToString,
+            ),
+            'VerifyRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyRun,
+                    request_deserializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.VerifyRunRequest.FromString,
+                    response_serializer=eil_dot_diffusion_dot_v1_dot_diffusion__pb2.VerifyRunResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -305,6 +323,33 @@ class DiffusionService:
             '/eil.diffusion.v1.DiffusionService/GetRun',
             eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunRequest.SerializeToString,
             eil_dot_diffusion_dot_v1_dot_diffusion__pb2.GetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.diffusion.v1.DiffusionService/VerifyRun',
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.VerifyRunRequest.SerializeToString,
+            eil_dot_diffusion_dot_v1_dot_diffusion__pb2.VerifyRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

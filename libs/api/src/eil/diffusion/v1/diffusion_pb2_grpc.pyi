@@ -50,6 +50,10 @@ class DiffusionServiceStub:
     """What a call of Sample or Optimize claimed, as the journal has it: with the digest of its configurations and the verdict of the energy laws.
     NOT_FOUND if the tenant has no such run, or it is older than what is kept.
     """
+    VerifyRun: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.VerifyRunRequest, _diffusion_pb2.VerifyRunResponse]
+    """Whether configurations are those of a run and their energies what it claimed: digests are compared, energies computed anew. Costs no credits.
+    NOT_FOUND as for GetRun.
+    """
     ListModels: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.ListModelsRequest, _diffusion_pb2.ListModelsResponse]
     """The models that drafts can be asked of: those that come with the service, and the tenant's own."""
     PutModel: _grpc.UnaryUnaryMultiCallable[_diffusion_pb2.PutModelRequest, _diffusion_pb2.PutModelResponse]
@@ -78,6 +82,10 @@ class DiffusionServiceAsyncStub(DiffusionServiceStub):
     GetRun: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.GetRunRequest, _diffusion_pb2.GetRunResponse]  # type: ignore[assignment]
     """What a call of Sample or Optimize claimed, as the journal has it: with the digest of its configurations and the verdict of the energy laws.
     NOT_FOUND if the tenant has no such run, or it is older than what is kept.
+    """
+    VerifyRun: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.VerifyRunRequest, _diffusion_pb2.VerifyRunResponse]  # type: ignore[assignment]
+    """Whether configurations are those of a run and their energies what it claimed: digests are compared, energies computed anew. Costs no credits.
+    NOT_FOUND as for GetRun.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_diffusion_pb2.ListModelsRequest, _diffusion_pb2.ListModelsResponse]  # type: ignore[assignment]
     """The models that drafts can be asked of: those that come with the service, and the tenant's own."""
@@ -134,6 +142,16 @@ class DiffusionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diffusion_pb2.GetRunResponse, _abc.Awaitable[_diffusion_pb2.GetRunResponse]]:
         """What a call of Sample or Optimize claimed, as the journal has it: with the digest of its configurations and the verdict of the energy laws.
         NOT_FOUND if the tenant has no such run, or it is older than what is kept.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyRun(
+        self,
+        request: _diffusion_pb2.VerifyRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diffusion_pb2.VerifyRunResponse, _abc.Awaitable[_diffusion_pb2.VerifyRunResponse]]:
+        """Whether configurations are those of a run and their energies what it claimed: digests are compared, energies computed anew. Costs no credits.
+        NOT_FOUND as for GetRun.
         """
 
     @_abc_1.abstractmethod
