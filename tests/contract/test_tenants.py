@@ -13,6 +13,9 @@ from typing import Any
 
 import grpc
 import pytest
+from eil_diffusion.domain.energy_diffusion_core.model import dumps
+from eil_diffusion.domain.energy_diffusion_core.physics_sets import gaussian_free_field
+from eil_diffusion.domain.energy_diffusion_core.training import Training, train
 from eil_mesh.access import access_of, contract, methods
 from eil_mesh.clock import from_us
 from eil_mesh.services import SERVICES
@@ -40,6 +43,12 @@ def _field_model() -> str:
     made, about = datasets.generate(domain, seed=0, trajectories=4, steps=2, points=16)
     how = model.FieldTraining("heat", 0, 4, 2, 16, NetworkTraining(updates=1, width=4))
     return base64.b64encode(model.dumps(model.train(how, made, about.digest))).decode()
+
+
+def _diffusion_model() -> str:
+    """A small checkpoint, in base64."""
+    small = Training(updates=1, width=4)
+    return base64.b64encode(dumps(train(gaussian_free_field(32, 0), small, lambda *_: None))).decode()
 
 
 class World:
@@ -80,6 +89,10 @@ class World:
         checkpoint = door.call("POST", "/v1/atlas/checkpoints", known)["checkpoint"]
         served = door.call("POST", "/v1/atlas/objects", {"content": _field_model()})
         door.call("PUT", f"/v1/nvp/models/{served['digest']}", {})
+        drafts = door.call("POST", "/v1/atlas/objects", {"content": _diffusion_model()})
+        door.call("PUT", f"/v1/diffusion/models/{drafts['digest']}", {})
+        field = {"gaussian_free_field": {"side": 4, "mass2": 0.5}}
+        run = door.call("POST", "/v1/diffusion/sample", {"energy": field})
         self.names = {
             "source": "alpha-plant",
             "from_source": "alpha-plant",
@@ -110,6 +123,9 @@ class World:
             "holder": "alpha-owner",
             "checkpoint_id": checkpoint["checkpoint_id"],
             "form": "grid",
+            "run_id": run["run_id"],
+            "regime": "stable",
+            "schedule": "cosine",
         }
         self.approvable = to_approve["prediction_id"]
         self.secrets = {
@@ -118,6 +134,8 @@ class World:
             "alpha-owner",
             stored["digest"],
             served["digest"],
+            drafts["digest"],
+            run["run_id"],
             proven["prediction_id"],
             unproven["prediction_id"],
             begun["verification_id"],
@@ -141,6 +159,10 @@ class World:
             del request.steps[:]
         if path.endswith("/PutObjectStream"):
             request.digest = ""
+        if path.endswith(("/Sample", "/StreamSample", "/VerifyRun")):
+            asked = {"StreamSample": "request", "VerifyRun": "sample"}.get(path.rpartition("/")[2])
+            sampled = getattr(request, asked) if asked else request
+            sampled.model, sampled.context.source = "", ""
         if path.endswith("/BeginVerification"):
             request.method, request.model = "regression", "mean"
             for field in ("pairs", "block_intervals", "washout_intervals"):

@@ -14,7 +14,7 @@ import torch
 from eil.atlas.v1 import archive_pb2, archive_pb2_grpc, atlas_pb2, atlas_pb2_grpc
 from eil.diffusion.v1 import diffusion_pb2, diffusion_pb2_grpc
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
-from eil_diffusion import engine, runs
+from eil_diffusion import engine, models, runs
 from eil_diffusion.domain.energy_diffusion_core.model import dumps
 from eil_diffusion.domain.energy_diffusion_core.physics_sets import rack_heat_map
 from eil_diffusion.domain.energy_diffusion_core.training import Training, train
@@ -386,6 +386,17 @@ async def test_a_model_drafts_and_its_drafts_are_weighed_and_corrected(tmp_path)
         refused = await client.refused(SAMPLED["graph"], model="phi4")
         assert "on a grid" in str(refused.details())
         assert reason_of(await client.refused(FREE, model="nobody")) == "MODEL_NOT_FOUND"
+
+
+async def test_the_models_that_come_with_the_package_are_the_very_ones(tmp_path):
+    async with serving(tmp_path) as client:
+        listed = await client.stub.ListModels(diffusion_pb2.ListModelsRequest(), metadata=client.auth("viewer"))
+        assert {one.name: one.digest for one in listed.models} == dict(models.BUILT_IN)
+        assert {one.name: one.networked for one in listed.models} == {
+            "gaussian_free_field": False,
+            "phi4": True,
+            "rack_heat_map": True,
+        }
 
 
 async def test_a_published_model_is_its_tenants_and_is_told_the_context(tmp_path, either_database):

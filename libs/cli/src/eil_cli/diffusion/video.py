@@ -54,16 +54,13 @@ def write_video(path: Path, film: Film, title: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.stem}.part{path.suffix}")
     steps = len(film.evolution.entropy)
-    figure, show = _drawn(film, title)
+    shown = _drawn(film, title)
     with av.open(str(aside), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE)
+        stream = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
         stream.width, stream.height = (int(length * DPI) for length in SIZE_IN)
         stream.pix_fmt = "yuv420p"
         for step in [*range(steps), *[steps - 1] * HOLD]:
-            show(step)
-            figure.canvas.draw()
-            pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shown(step), format="rgb24")))
         container.mux(stream.encode())
     aside.replace(path)
 
@@ -101,28 +98,43 @@ class _Remembering:
         return self.denoiser.correction(noisy, filtered, signal, context)
 
 
-def _drawn(film: Film, title: str) -> tuple[Any, Callable[[int], None]]:
-    """The figure, and what brings it to a step; its layout stands still."""
+Part = tuple[list[Any], Callable[[int], None]]
+"""What moves in a part of the figure, and what brings it to a step."""
+
+
+def _drawn(film: Film, title: str) -> Callable[[int], np.ndarray]:
+    """What draws a step: pixels (rows, columns, 3). Only what moves is drawn anew."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE_IN, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
     fields, curve = cast(Any, figure.subfigures(1, 2, width_ratios=(1.5, 1)))
-    parts = [_curves if film.noisy.shape[-1] == 1 else _maps, _entropy]
-    updates = [part(place, film) for part, place in zip(parts, (fields, curve), strict=True)]
-    signal, steps = film.evolution.signal, len(film.evolution.signal)
+    parts = [(_curves if film.noisy.shape[-1] == 1 else _maps)(fields, film), _entropy(curve, film)]
+    heading, signal = figure.suptitle(title, fontsize=12), film.evolution.signal
+    moving = [heading, *(artist for artists, _ in parts for artist in artists)]
 
-    def show(step: int) -> None:
-        share = float(signal[step])
-        figure.suptitle(f"{title}, step {step + 1:2d} of {steps}, share of signal ᾱ = {share:.3f}", fontsize=12)
-        for update in updates:
+    def put(step: int) -> None:
+        heading.set_text(f"{title}, step {step + 1} of {len(signal)}, share of signal ᾱ = {float(signal[step]):.3f}")
+        for _, update in parts:
             update(step)
 
-    show(0)
-    figure.draw_without_rendering()
+    put(0)
+    canvas.draw()  # with everything, so that there is room for everything
     figure.set_layout_engine("none")
-    return figure, show
+    for artist in moving:
+        artist.set_animated(True)
+    canvas.draw()
+    still = canvas.copy_from_bbox(figure.bbox)
+
+    def show(step: int) -> np.ndarray:
+        canvas.restore_region(still)
+        put(step)
+        for artist in moving:
+            figure.draw_artist(artist)
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+    return show
 
 
 def _pairs(film: Film) -> tuple[np.ndarray, np.ndarray]:
@@ -131,13 +143,14 @@ def _pairs(film: Film) -> tuple[np.ndarray, np.ndarray]:
     return both, np.quantile(both[1, -1], (0.01, 0.99))
 
 
-def _maps(place: Any, film: Film) -> Callable[[int], None]:
+def _maps(place: Any, film: Film) -> Part:
     both, (low, high) = _pairs(film)
     grid = place.subplots(2, both.shape[2], squeeze=False)
     images = []
     for row, name in enumerate(ROWS):
         for column, axes in enumerate(grid[row]):
             axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
             images.append((row, column, axes.imshow(both[row, 0, column], vmin=low, vmax=high, cmap="viridis")))
         grid[row, 0].set_ylabel(name)
     place.colorbar(images[0][2], ax=grid, location="bottom", label=film.name, shrink=0.6, aspect=40, extend="both")
@@ -146,10 +159,10 @@ def _maps(place: Any, film: Film) -> Callable[[int], None]:
         for row, column, image in images:
             image.set_data(both[row, step, column])
 
-    return update
+    return [image for *_, image in images], update
 
 
-def _curves(place: Any, film: Film) -> Callable[[int], None]:
+def _curves(place: Any, film: Film) -> Part:
     both, _ = _pairs(film)
     grid = place.subplots(both.shape[2], 1, sharex=True, squeeze=False)[:, 0]
     lines = []
@@ -167,10 +180,10 @@ def _curves(place: Any, film: Film) -> Callable[[int], None]:
         for row, column, line in lines:
             line.set_ydata(both[row, step, column, :, 0])
 
-    return update
+    return [line for *_, line in lines], update
 
 
-def _entropy(place: Any, film: Film) -> Callable[[int], None]:
+def _entropy(place: Any, film: Film) -> Part:
     entropy = film.evolution.entropy.numpy()
     axes = place.subplots()
     axes.plot(range(1, len(entropy) + 1), entropy, color="0.8")
@@ -184,4 +197,4 @@ def _entropy(place: Any, film: Film) -> Callable[[int], None]:
         line.set_data(range(1, step + 2), entropy[: step + 1])
         point.set_data([step + 1], [entropy[step]])
 
-    return update
+    return [line, point], update

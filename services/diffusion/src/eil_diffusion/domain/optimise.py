@@ -77,8 +77,9 @@ def optimise(
     smooth = refine(placed, allowed, ends[placed.energy(ends).argmin()] if isinstance(placed, Relaxed) else best)
     best = _better(judge, best, smooth)
     if isinstance(placed, Discrete):
+        seen: list[float] = []
         for basin in _basins(judge, torch.cat([best[None], smooth[None], ends])):
-            best = _better(judge, best, step_through(placed, judge, basin))
+            best = _better(judge, best, step_through(placed, judge, basin, seen))
     found = float(judge(best[None]))
     bound, source = _bound(placed, allowed, best)
     gap = None if bound is None else max(0.0, found - bound)

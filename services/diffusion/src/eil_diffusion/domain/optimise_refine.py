@@ -16,6 +16,8 @@ TOLERANCE = 1e-12
 ROUNDS = 200
 # A discrete move is taken when it gains at least this share.
 GAIN = 1e-12
+# Two descents that meet energies within this share of each other are taken to be at one configuration, or as good a one.
+SAME = 1e-9
 
 
 def refine(energy: Energy, allowed: Constraints, x: Tensor) -> Tensor:
@@ -53,8 +55,11 @@ def _descend(energy: Energy, allowed: Constraints, x: Tensor, curvature: float) 
         curvature *= 2
 
 
-def step_through(energy: Discrete, judge: Judge, x: Tensor) -> Tensor:
-    """The best of x's neighbours, then the best of its neighbours, until none is better by `judge`."""
+def step_through(energy: Discrete, judge: Judge, x: Tensor, met: list[float]) -> Tensor:
+    """The best of x's neighbours, then the best of its neighbours, until none is better by `judge`.
+
+    `met` gathers the energies on the way. A descent that comes to one of them ends there: it has run into an earlier one.
+    """
     e = float(judge(x[None]))
     for _ in range(ROUNDS):
         near = energy.neighbours(x)
@@ -65,4 +70,7 @@ def step_through(energy: Discrete, judge: Judge, x: Tensor) -> Tensor:
         if float(energies[k]) >= e - GAIN * abs(e):
             break
         x, e = near[k], float(energies[k])
+        if any(abs(e - known) <= SAME * abs(e) for known in met):
+            break
+        met.append(e)
     return x

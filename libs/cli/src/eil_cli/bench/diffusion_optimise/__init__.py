@@ -13,11 +13,11 @@ NOTES = [
     "placement_proven is the share of fleets of 4 to 12 servers whose optimum is proven without enumeration.",
     "Up to 12 servers the discrete moves, which re-optimise the loads of every set that differs in three servers, do the work: 'moves "
     "alone' still begins from 16 scattered placements, but does not anneal. They know this problem; SLSQP and random search do not.",
-    "SLSQP and random search get as many evaluations as the whole search, each re-optimised set of servers counted as one. The MILP knows no "
-    "recirculation, for which it would need a quadratic solver; the even spread takes the largest servers first.",
-    "The decision service chooses how many servers of one kind, for the hours to come; here it is asked with the load known and moves free, "
-    "and the first servers of the row serve. Its one miss is a load within 0.2 % of what three servers carry, where it keeps a margin "
-    "for noise. It is not told of recirculation (alike_heat_gap), which none of its levers names.",
+    "SLSQP and random search get as many evaluations as the whole search, each re-optimised set of servers counted as one. The MILP "
+    "knows no recirculation, for which it would need a quadratic solver; the even spread takes the largest servers first.",
+    "The decision service chooses how many servers of one kind, for the hours to come; here it is asked with the load known and moves "
+    "free, and the first servers of the row serve. Its one miss is a load within 0.2 % of what three servers carry, where it keeps a "
+    "margin for noise. It is not told of recirculation (alike_heat_gap), which none of its levers names.",
 ]
 
 

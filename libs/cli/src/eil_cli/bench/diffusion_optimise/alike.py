@@ -31,8 +31,8 @@ def alike_measures(begin: Begin, tally: Tally) -> tuple[dict[str, Measure], dict
         for name, link in (("alike_gap", 0.0), ("alike_heat_gap", 0.2 * peak)):
             full = np.full(servers, UTILISATION)
             dynamic = (peak - idle) * full
-            figures = (torch.from_numpy(values) for values in (np.full(servers, idle), dynamic, full))
-            fleet = FleetPlacement(*figures, load, row(np.full(servers - 1, link)))
+            idle_w, dynamic_w, work = (torch.from_numpy(values) for values in (np.full(servers, idle), dynamic, full))
+            fleet = FleetPlacement(idle_w, dynamic_w, work, load, row(np.full(servers - 1, link)))
             truth = enumerate_optimum(fleet)
             found = optimise(fleet, seed=seed)
             tally.check(found, truth)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from eil_diffusion.domain.constraints import Constraints
@@ -29,7 +27,8 @@ def draw_fleet(rng: np.random.Generator, servers: int) -> FleetPlacement:
     capacity = peak * np.exp(rng.normal(0, 0.25, servers))
     links = rng.uniform(0, 0.3, servers - 1) * np.sqrt(peak[1:] * peak[:-1])
     demand = float(rng.uniform(0.2, 0.8) * capacity.sum())
-    return FleetPlacement(*map(torch.from_numpy, (idle, peak - idle, capacity)), demand, row(links))
+    idle_w, dynamic_w, work = (torch.from_numpy(figures) for figures in (idle, peak - idle, capacity))
+    return FleetPlacement(idle_w, dynamic_w, work, demand, row(links))
 
 
 def row(links: Vector) -> torch.Tensor:
@@ -127,16 +126,14 @@ def _on(fleet: FleetPlacement, loads: Vector, on: NDArray[np.bool_]) -> Vector:
 
 
 def random_search(fleet: FleetPlacement, evaluations: int, rng: np.random.Generator) -> Vector:
-    """The best of so many random sets of servers with random loads."""
+    """The best of so many random sets of servers with random loads, which are scaled down, or their rooms are, to the demand."""
     _, _, capacity = _figures(fleet)
-    best, least = even_spread(fleet), math.inf
-    sets = rng.random((evaluations, len(capacity))) < rng.random((evaluations, 1))
-    able = sets[sets @ capacity >= fleet.demand]
-    for on in np.unique(able, axis=0):
-        count = int((able == on).all(axis=1).sum())
-        box = Constraints(fleet.lower, torch.from_numpy(on.astype(float)), fleet.capacity, fleet.demand)
-        loads = box.project(torch.from_numpy(rng.random((count, len(capacity)))))
-        powers = fleet.exact_power(loads)
-        if float(powers.min()) < least:
-            best, least = loads[int(powers.argmin())].numpy(), float(powers.min())
-    return best
+    on = rng.random((evaluations, len(capacity))) < rng.random((evaluations, 1))
+    on = on[on @ capacity >= fleet.demand]
+    drawn = np.where(on, rng.random(on.shape), 0.0)
+    carried, able = drawn @ capacity, on @ capacity
+    down = drawn * (fleet.demand / np.maximum(carried, 1e-12))[:, None]
+    rest = (able - fleet.demand) / np.maximum(able - carried, 1e-12)
+    up = np.where(on, 1 - (1 - drawn) * rest[:, None], 0.0)
+    loads = np.concatenate([even_spread(fleet)[None], np.where((carried >= fleet.demand)[:, None], down, up)])
+    return loads[int(fleet.exact_power(torch.from_numpy(loads)).argmin())]

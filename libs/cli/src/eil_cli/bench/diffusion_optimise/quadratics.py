@@ -135,7 +135,7 @@ def _lbfgs(energy: QuadraticEnergy, start: torch.Tensor) -> float:
 
     bounds = None
     if energy.lower is not None and energy.upper is not None:
-        bounds = scipy.Bounds(energy.lower.flatten().numpy(), energy.upper.flatten().numpy())
+        bounds = np.stack([energy.lower.flatten().numpy(), energy.upper.flatten().numpy()], axis=1)
     options = {"maxfun": 3200, "maxiter": 3200, "ftol": 1e-15, "gtol": 1e-12}
     return float(
         scipy.minimize(fun, start.flatten().numpy(), jac=True, bounds=bounds, method="L-BFGS-B", options=options).fun

@@ -15,6 +15,9 @@ from eil_diffusion.domain.energies.energy import Energy, each_sum
 from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 from eil_diffusion.domain.energy_guided_sampler.noise import Noise
 
+MOST_LEAPS = 64
+"""Of a move that takes another step than it was made for; a longer way would cost more than it forgets."""
+
 
 class Move(Protocol):
     """A step of each chain of x (batch, *shape): the new x, and (batch,) whether the proposal was taken."""
@@ -73,8 +76,8 @@ class Hamiltonian:
     leaps: int
 
     def sized(self, step: float) -> "Hamiltonian":
-        """The same with another step, and as many of them as go the same way."""
-        return Hamiltonian(self.mass, step, max(1, round(self.step * self.leaps / step)))
+        """The same with another step, and as many of them as go the same way, at most MOST_LEAPS."""
+        return Hamiltonian(self.mass, step, min(MOST_LEAPS, max(1, round(self.step * self.leaps / step))))
 
     def __call__(self, energy: Energy, x: Tensor, kt: float, noise: Noise) -> tuple[Tensor, Tensor]:
         mass, step = self.mass, self.step

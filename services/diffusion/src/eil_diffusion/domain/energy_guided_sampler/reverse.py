@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from eil_diffusion.domain.energies.energy import each_sum
@@ -19,7 +20,10 @@ from eil_diffusion.domain.energy_guided_sampler.noise import Noise
 from eil_diffusion.domain.energy_guided_sampler.watch import Stage, Watch
 
 Guide = Callable[[Tensor], Tensor]
-"""∂E/∂x over kT of an energy that the model was not trained on, (batch, *shape) both ways."""
+"""∂E/∂x over kT of an energy that the model was not trained on, (batch, *shape) both ways; affine and not falling, as that of sensors."""
+GUIDED, SOLVED = 32, 1e-20
+"""Most conjugate gradients towards a guide, and the share of the squared residual that is none."""
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,9 @@ def reverse_diffuse(
 ) -> Drafts:
     """Draw a configuration for each chain of `noise` through the scheduler's timesteps, by ancestral steps.
 
-    A guide moves each clean estimate by -(posterior covariance)·guide(estimate), to first order what its factor does to the
-    posterior mean.
+    A guide moves each clean estimate to where the posterior covariance C balances it, δ = -C·guide(estimate + δ): for sensors that is
+    the conditional mean, however exact they are. To first order it would be -C·guide(estimate), and overshoot without bound where a
+    sensor knows more than the posterior.
     """
     law = denoiser.law(context)
     spread = law.variance / law.scale**2
@@ -93,9 +98,34 @@ def _clean(
     clean = math.sqrt(signal) * spread / (signal * spread + 1 - signal) * modes
     if denoiser.corrects:
         clean = clean + law.to_modes(denoiser.correction(law.from_modes(modes), law.from_modes(clean), signal, context))
-    if guide:
-        clean = clean - law.scale * left * law.to_modes(guide(_placed(law, clean)))
-    return clean
+    return clean + _pulled(law, clean, left, guide) if guide else clean
+
+
+def _pulled(law: GaussianLaw, clean: Tensor, left: Tensor, guide: Guide) -> Tensor:
+    """Modes of δ = -C·guide(clean + δ), C = scale²·left, for a guide with a constant slope G, as sensors have: (1 + √C·G·√C)u =
+    -√C·guide(clean), δ = √C·u, by conjugate gradients. A sensor more is a step more; stopped early they are nearer than at the begin.
+    """
+    root, place = law.scale * left.sqrt(), _placed(law, clean)
+    slope = root * law.to_modes(guide(place))
+    answer, rest = torch.zeros_like(clean), -slope
+    way, size = rest, each_sum(rest**2)
+    enough = SOLVED * size
+    for _ in range(GUIDED):
+        going = size > enough
+        if not bool(going.any()):
+            break
+        bent = way + root * law.to_modes(guide(place + law.from_modes(root * way))) - slope
+        # A chain that has arrived stands still, so that it does not depend on its company.
+        far = torch.where(going, size / each_sum(way * bent).clamp_min(TINY), 0.0)
+        answer, rest = answer + _times(far, way), rest - _times(far, bent)
+        before, size = size, each_sum(rest**2)
+        way = rest + _times(size / before.clamp_min(TINY), way)
+    return left.sqrt() * answer
+
+
+def _times(factors: Tensor, x: Tensor) -> Tensor:
+    """(batch,) times (batch, *shape)."""
+    return factors.reshape(-1, *(1,) * (x.ndim - 1)) * x
 
 
 def _placed(law: GaussianLaw, modes: Tensor) -> Tensor:

@@ -21,7 +21,14 @@ from eil_diffusion.domain.energy_guided_sampler.moves import Move
 from eil_diffusion.domain.energy_guided_sampler.noise import Noise
 
 MOST_RUNGS = 1000
-SHORTEST, LONGEST = 1e-4, 1.5
+SHORTEST, LONGEST = 1e-7, 1.5
+"""Moves of the pilot."""
+LEAST, MOST_MOVES = 0.2, 40
+"""Share of moves to be taken before the pilot goes on, and how many it tries, each shorter: chains that stand still are copies of a
+few, to which the rest of the way looks flat.
+"""
+HALVINGS = 120
+"""Of a step of λ in search of one that is short enough."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,11 @@ class AceTemperature:
             stride = self._stride(excess, 1.0 - share)
             share = 1.0 if share + stride > 1.0 - 1e-9 else share + stride
             x = _resampled(x, -stride * excess, noise)
-            for _ in range(self.moves):
+            made, accepted = 0, 0.0
+            while made < self.moves or (accepted < LEAST and made < MOST_MOVES):
                 x, taken = move.sized(step)(Between(start, target, share), x, kt, noise)
-                step = _adapted(step, float(taken.double().mean()), self.acceptance)
+                made, accepted = made + 1, float(taken.double().mean())
+                step = _adapted(step, accepted, self.acceptance)
             climbed.append(Rung(share, step))
         return _read_off(climbed, steps)
 
@@ -77,11 +86,17 @@ class AceTemperature:
 
         if left(most) >= self.aspiration:
             return most
-        low, high = 0.0, most
-        for _ in range(40):
+        # Halved with no floor to speak of: a stiff target begins with the smallest of steps, and they grow.
+        low = 0.5 * most
+        for _ in range(HALVINGS):
+            if left(low) >= self.aspiration:
+                break
+            low *= 0.5
+        high = 2 * low
+        for _ in range(20):
             middle = 0.5 * (low + high)
             low, high = (middle, high) if left(middle) >= self.aspiration else (low, middle)
-        return max(low, 1e-9)
+        return low
 
 
 def _resampled(x: Tensor, log_weights: Tensor, noise: Noise) -> Tensor:
