@@ -111,6 +111,12 @@ def test_what_is_filmed_is_the_process_itself_from_noise_to_structure(trained, n
     assert film.noisy.shape == film.evolution.fields.shape == (STEPS, SHOWN, side, side)
     assert film.name == "φ"
 
+    law = learned.on((1, side, side)).law(None)
+    first = ((film.noisy[0] - law.mean[:, 0]) / law.scale).flatten(1)
+    few = first.numel()  # white, of unit spread: five standard errors
+    assert abs(float(first.square().mean()) - 1) < 5 * (2 / few) ** 0.5
+    assert abs(float((first * first.roll(1, 1)).mean())) < 5 / few**0.5
+
     def likeness(step: int) -> float:
         return float(
             torch.corrcoef(torch.stack([film.noisy[step].flatten(), film.evolution.fields[-1].flatten()]))[0, 1]
@@ -123,7 +129,7 @@ def test_what_is_filmed_is_the_process_itself_from_noise_to_structure(trained, n
 
 def test_the_same_again_is_the_same_and_other_sets_are_made_anew(tmp_path: Path):
     made = tmp_path / f"diffusion_sets/{FIELD}.h5"
-    once, age = told(train(tmp_path, FIELD))[FIELD], (made.stat().st_mtime_ns)
+    once, age = told(train(tmp_path, FIELD))[FIELD], made.stat().st_mtime_ns
     again = told(train(tmp_path, FIELD))[FIELD]
     assert (again["digest"], again["data_digest"]) == (once["digest"], once["data_digest"])
     assert made.stat().st_mtime_ns == age
@@ -323,7 +329,7 @@ def test_windows_of_telemetry_are_fields_and_those_with_missing_values_are_left_
 def test_too_few_windows_and_channels_without_samples_fail_with_advice(endpoint: Endpoint):
     with pytest.raises(Failure, match=r"3 whole windows of 120 rows of cpu_usage; at least 16 .* shorter windows"):
         windows_of(endpoint, ["cpu_usage"], 120)
-    with pytest.raises(Failure, match=r"'unheard' has no samples .* eil atlas segments"):
+    with pytest.raises(Failure, match=r"'unheard' has no samples .* `eil atlas segments`"):
         windows_of(endpoint, ["unheard"], 16)
 
 

@@ -131,13 +131,17 @@ def test_neighbours_carry_the_demand_and_their_own_set_is_the_first() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_branch_and_bound_proves_the_enumerated_optimum_and_less_when_cut_short(seed: int) -> None:
     placed = fleet(20 + seed, servers=7)
-    parts = [part.numpy() for part in (placed.idle_w, placed.dynamic_w, placed.recirculation_w, placed.capacity)]
+    idle, dynamic, heat, work = (
+        part.numpy() for part in (placed.idle_w, placed.dynamic_w, placed.recirculation_w, placed.capacity)
+    )
     sets = np.array(list(itertools.product((0.0, 1.0), repeat=7)))
-    sets = sets[sets @ parts[3] >= placed.demand]
-    loads, excess = minimise_pairs(*parts[1:], sets, placed.demand, np.zeros(7))
+    sets = sets[sets @ work >= placed.demand]
+    loads, excess = minimise_pairs(dynamic, heat, work, sets, placed.demand, np.zeros(7))
     truth = float(placed.exact_power(torch.from_numpy(loads)).min())
     assert excess.max() < 1e-6
-    bounds = [fixed_charge_bound(*parts, placed.demand, np.full(7, 0.5), nodes) for nodes in (0, 10, 4000)]
+    bounds = [
+        fixed_charge_bound(idle, dynamic, heat, work, placed.demand, np.full(7, 0.5), nodes) for nodes in (0, 10, 4000)
+    ]
     assert bounds[0] < truth * (1 - 1e-4)
     assert bounds == sorted(bounds)
     assert bounds[2] == pytest.approx(truth, rel=1e-9)
@@ -178,7 +182,7 @@ def test_an_idle_fleet_draws_nothing_and_a_lone_server_all() -> None:
 
 
 def test_a_large_fleet_is_solved_within_its_bound() -> None:
-    placed = fleet(4, servers=64)
+    placed = fleet(4, servers=48)
     found = optimise(placed, seed=0, steps=20)
     assert found.gap is not None
     assert 0 <= found.gap < 0.03 * found.energy

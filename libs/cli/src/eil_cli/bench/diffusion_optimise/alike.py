@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from eil_decision.domain.goal import Goal, Weights
+from eil_decision.domain.load import Load
+from eil_decision.domain.plant import Plant
+from eil_decision.domain.search import Situation, decide
 from eil_diffusion.domain.energies.placement import FleetPlacement
 from eil_diffusion.domain.optimise import optimise
 
@@ -37,27 +41,18 @@ def alike_measures(begin: Begin, tally: Tally) -> tuple[dict[str, Measure], dict
             found = optimise(fleet, seed=seed)
             tally.check(found, truth)
             ours[name].append(found.energy / truth - 1)
-            if chosen is not None:
-                spread = np.where(np.arange(servers) < chosen, load / (chosen * UTILISATION), 0.0)
-                theirs[name].append(power_w(fleet, spread) / truth - 1)
+            spread = np.where(np.arange(servers) < chosen, load / (chosen * UTILISATION), 0.0)
+            theirs[name].append(power_w(fleet, spread) / truth - 1)
         step()
     measures = {name: Measure(max(values), "") for name, values in ours.items()}
     measures |= {f"{name}_mean": Measure(float(np.mean(values)), "") for name, values in ours.items()}
-    known = {name: values for name, values in theirs.items() if values}
-    service = {name: max(values) for name, values in known.items()}
-    service |= {f"{name}_mean": float(np.mean(values)) for name, values in known.items()}
-    return measures, {"decision service": service} if service else {}
+    service = {name: max(values) for name, values in theirs.items()}
+    service |= {f"{name}_mean": float(np.mean(values)) for name, values in theirs.items()}
+    return measures, {"decision service": service}
 
 
-def _decided(servers: int, idle_w: float, slope_w: float, load: float) -> int | None:
-    """How many servers the decision service's search takes, all of them running before; None where it is not installed."""
-    try:
-        from eil_decision.domain.goal import Goal, Weights
-        from eil_decision.domain.load import Load
-        from eil_decision.domain.plant import Plant
-        from eil_decision.domain.search import Situation, decide
-    except ImportError:
-        return None
+def _decided(servers: int, idle_w: float, slope_w: float, load: float) -> int:
+    """How many servers the decision service's search takes, all of them running before."""
     plant = Plant(idle_w, slope_w, (0.0, 0.0, 0.0), 0.0, 0.0, 0.0, None, None)
     known = Load(load, load, load, load, "known", (load, load))
     goal = Goal(300.0, weights=Weights(irreversibility=0.0))

@@ -22,6 +22,8 @@ from eil_diffusion.domain.lattice import Lattice
 
 FORMAT = 1
 """Of checkpoints; the release before reads the same."""
+WIDEST = 1024
+"""Channels of a network that is loaded: what a card asks for is not made unseen."""
 _COMPILED: WeakKeyDictionary[ResidualNetwork, Callable[..., Tensor]] = WeakKeyDictionary()
 
 
@@ -65,13 +67,27 @@ class EnergyDiffusionModel(nn.Module):
             self.register_buffer(f"{name}scale", torch.ones(size, dtype=torch.float64))
 
     def standardise(self, context: Context | None) -> Context:
-        """The context in units of the training set; a signal that is NaN is put at its mean there."""
+        """The context in units of the training set; a signal that is not finite is put at its mean there.
+
+        Raises:
+            ValueError: it has other signals or maps than the model.
+        """
         signals = maps = None
         if context is not None and context.signals is not None:
-            signals = ((context.signals - self.signal_centre) / self.signal_scale).nan_to_num(0.0)
+            self._require("signals", context.signals, len(self.card.signals), 2)
+            signals = (context.signals - self.signal_centre) / self.signal_scale
+            signals = torch.where(signals.isfinite(), signals, 0.0)
         if context is not None and context.maps is not None:
+            self._require("maps", context.maps, len(self.card.maps), 4)
             maps = (context.maps - self.map_centre[:, None, None]) / self.map_scale[:, None, None]
         return Context(signals, maps)
+
+    def _require(self, name: str, given: Tensor, wanted: int, axes: int) -> None:
+        if given.ndim != axes or given.shape[1] != wanted:
+            raise ValueError(
+                f"the model {self.card.name} knows {wanted} {name}, and the context's have shape {tuple(given.shape)}: give (batch,"
+                f" {wanted}{', rows, columns' if axes == 4 else ''}), in the order of its card"
+            )
 
     def on(self, shape: tuple[int, ...]) -> "ModelDenoiser":
         """The denoiser of configurations of a shape.
@@ -133,7 +149,8 @@ class ModelDenoiser:
     def correction(self, noisy: Tensor, filtered: Tensor, signal: float, context: Context | None) -> Tensor:
         """The network's."""
         known = self.model.standardise(context)
-        level = noisy.new_full((len(noisy),), math.log(signal) - math.log1p(-signal))
+        # In a unit of millions the share of noise rounds to nothing.
+        level = noisy.new_full((len(noisy),), math.log(signal) - math.log(max(1 - signal, 2.0**-53)))
         added = denoised(self.model, self._stacked(noisy), self._stacked(filtered), level, known)
         return self._shaped(added).to(noisy.dtype)
 
@@ -187,7 +204,7 @@ def loads(content: bytes) -> EnergyDiffusionModel:
     """The model of a checkpoint.
 
     Raises:
-        ValueError: it is none, or of a later format.
+        ValueError: it is none, of a later format, or holds values that are not finite.
     """
     try:
         size = int.from_bytes(content[:8], "little")
@@ -195,10 +212,15 @@ def loads(content: bytes) -> EnergyDiffusionModel:
         if card.pop("format") > FORMAT:
             raise ValueError("it was written by a later release")
         known = ModelCard(**{**card, **{name: tuple(card[name]) for name in ("fields", "signals", "maps")}})
-        model = EnergyDiffusionModel(known)
-        missing, unknown = model.load_state_dict(load_tensors(content), strict=False)
-        if unknown or (known.networked and missing):
+        if not 1 <= known.width <= WIDEST:
+            raise ValueError(f"its network is {known.width} wide, and at most {WIDEST} is")
+        model, tensors = EnergyDiffusionModel(known), load_tensors(content)
+        missing, unknown = model.load_state_dict(tensors, strict=False)
+        missing = [name for name in missing if known.networked or not name.startswith("network.")]
+        if missing or unknown:
             raise ValueError(f"its tensors are not those of its card: {[*missing, *unknown][:3]}")
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise ValueError("some of its values are not finite")
     except Exception as error:
         raise ValueError(
             f"this is no checkpoint of a diffusion model: {error}; make one with `eil diffusion train`"

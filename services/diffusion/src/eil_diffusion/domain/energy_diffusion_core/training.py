@@ -103,8 +103,10 @@ def _standardised(made: FieldSet, learned: FieldSet, how: Training) -> EnergyDif
     for name, part in (("", learned.fields), ("signal_", learned.signals), ("map_", learned.maps)):
         if part is not None:
             axes = [axis for axis in range(part.ndim) if axis != 1]
-            getattr(model, f"{name}centre").copy_(part.mean(axes))
-            getattr(model, f"{name}scale").copy_(part.std(axes).clamp_min(1e-12))
+            centre, scale = part.mean(axes), part.std(axes)
+            getattr(model, f"{name}centre").copy_(centre)
+            # What never varied in training must not count a million times when it does.
+            getattr(model, f"{name}scale").copy_(torch.where(scale > 1e-12 * centre.abs(), scale, 1.0))
     return model
 
 
