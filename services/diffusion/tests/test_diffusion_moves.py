@@ -75,7 +75,7 @@ def test_a_wrong_start_is_forgotten(move: Move) -> None:
 @pytest.mark.parametrize(("side", "mass2", "coupling"), TRUTHS)
 @pytest.mark.parametrize("kind", ["hamiltonian", "langevin"])
 def test_phi4_by_a_mass_that_is_not_its_own(side: int, mass2: float, coupling: float, kind: str) -> None:
-    energy, count = Phi4(side, mass2, coupling), 3000
+    energy, count = Phi4(side, mass2, coupling), 2000
     wrong = GaussianFreeField(side, 2.5 * energy.reference.mass2)
     move: Move = Hamiltonian(wrong, 0.5, 4) if kind == "hamiltonian" else Langevin(wrong, 0.35)
     x = wrong.draw(count, 1.0, seeded(5))
@@ -89,7 +89,7 @@ def test_phi4_by_a_mass_that_is_not_its_own(side: int, mass2: float, coupling: f
 @pytest.mark.parametrize("kind", ["hamiltonian", "langevin"])
 def test_what_two_moves_see_does_not_tell_forwards_from_backwards(kind: str) -> None:
     """Detailed balance: from equilibrium ⟨f(x)g(x')⟩ = ⟨g(x)f(x')⟩, here of a non-Gaussian law with its own longest wave and energy."""
-    energy, count = Phi4(2, -1.0, 0.5), 20_000
+    energy, count = Phi4(2, -1.0, 0.5), 10_000
     move: Move = Hamiltonian(FREE, 0.5, 3) if kind == "hamiltonian" else Langevin(FREE, 0.3)
     noise = Noise([7], [count])
     x, _ = corrected(energy, FREE.draw(count, 1.0, seeded(8)), move, 30, 1.0, noise)

@@ -351,6 +351,7 @@ async def test_a_full_device_is_tried_with_fewer_chains_then_says_so(tmp_path, m
         (diffusion_pb2.Energy(graph=diffusion_pb2.Graph(pull=[0, 1])), {}, "node 0"),
         (SAMPLED["ising"], {"kt": 2.0}, "temperature is its beta"),
         (FREE, {"kt": -1.0}, "kt"),
+        (FREE, {"kt": 0.0}, "kt"),
         (FREE, {"kt": math.nan}, "kt"),
         (FREE, {"count": 257}, "count"),
         (FREE, {"steps": 1001}, "steps"),

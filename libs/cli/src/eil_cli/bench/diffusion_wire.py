@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -12,6 +11,7 @@ from eil.diffusion.v1 import diffusion_pb2, diffusion_pb2_grpc
 from eil_cli.bench.mesh import measured_mesh
 from eil_cli.bench.progress import Begin
 from eil_cli.bench.report import Measure
+from eil_cli.bench.statistics import slowest_ms
 from eil_cli.endpoint import Endpoint
 
 CALLS, WARM_UP, TOGETHER = 200, 10, 64
@@ -56,16 +56,10 @@ async def _measure(socket: Path, token: str) -> dict[str, float]:
             energy = diffusion_pb2.Energy(fleet_placement=fleet)
             await stub.Optimize(diffusion_pb2.OptimizeRequest(energy=energy, seed=seed), metadata=auth)
 
-        found = {"sample": await _slowest_ms(sample), "optimize": await _slowest_ms(optimize)}
+        found = {
+            "sample": await slowest_ms(sample, CALLS, WARM_UP),
+            "optimize": await slowest_ms(optimize, CALLS, WARM_UP),
+        }
         began_s = time.perf_counter()
         await asyncio.gather(*(sample(10_000 + seed, 16) for seed in range(TOGETHER)))
         return found | {"together": 1e3 * (time.perf_counter() - began_s)}
-
-
-async def _slowest_ms(call: Callable[[int], Awaitable[None]]) -> float:
-    times = []
-    for place in range(WARM_UP + CALLS):
-        began_s = time.perf_counter()
-        await call(place)
-        times.append(1e3 * (time.perf_counter() - began_s))
-    return float(np.quantile(times[WARM_UP:], 0.99))

@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -13,6 +11,7 @@ from eil_nvp.domain.fields import datasets, model
 from eil_nvp.domain.fields.registry import DOMAINS
 
 from eil_cli.bench.mesh import measured_mesh
+from eil_cli.bench.statistics import slowest_ms
 from eil_cli.door import Door
 from eil_cli.endpoint import Endpoint
 
@@ -54,13 +53,7 @@ async def _measure(socket: Path, token: str, state: np.ndarray) -> dict[str, flo
             grids = [nvp_pb2.Grid(values=channel.ravel()) for channel in state]
             await stub.PredictField(nvp_pb2.PredictFieldRequest(domain=DOMAIN, state=grids), metadata=auth)
 
-        return {"telemetry": await _slowest_ms(telemetry), "field": await _slowest_ms(field)}
-
-
-async def _slowest_ms(call: Callable[[int], Awaitable[None]]) -> float:
-    times = []
-    for place in range(WARM_UP + CALLS):
-        began_s = time.perf_counter()
-        await call(place)
-        times.append(1e3 * (time.perf_counter() - began_s))
-    return float(np.quantile(times[WARM_UP:], 0.99))
+        return {
+            "telemetry": await slowest_ms(telemetry, CALLS, WARM_UP),
+            "field": await slowest_ms(field, CALLS, WARM_UP),
+        }

@@ -1,7 +1,8 @@
 """Statistics of measured times."""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -12,3 +13,13 @@ def percentile(values: Sequence[float], share: float) -> float:
     if not values:
         return math.nan
     return sorted(values)[math.ceil(share * len(values) - 1e-9) - 1]
+
+
+async def slowest_ms(call: Callable[[int], Awaitable[None]], calls: int, warm_up: int) -> float:
+    """99th percentile [ms] of `calls` calls one after the other, each told its place, after some that do not count."""
+    times = []
+    for place in range(warm_up + calls):
+        began_s = time.perf_counter()
+        await call(place)
+        times.append(1e3 * (time.perf_counter() - began_s))
+    return percentile(times[warm_up:], 0.99)

@@ -1,10 +1,13 @@
 """Energy-guided sampling and optimisation: pure mathematics on torch tensors. Importing this package imports torch."""
 
+from eil_diffusion.domain.constraints import Constraints
 from eil_diffusion.domain.energies.energy import Energy, SampledEnergy
 from eil_diffusion.domain.energies.free_field import GaussianFreeField
 from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 from eil_diffusion.domain.energies.rack_heat import RackHeatMap
 from eil_diffusion.domain.energies.registry import ENERGIES, build_energy, energy_gradient
+from eil_diffusion.domain.energy_diffusion_core.denoiser import Context
+from eil_diffusion.domain.energy_diffusion_core.model import EnergyDiffusionModel, reverse_denoise
 from eil_diffusion.domain.energy_diffusion_core.schedule import (
     EnergyScheduler,
     SchedulerOutput,
@@ -19,7 +22,10 @@ from eil_diffusion.domain.optimise import Optimum, optimise
 __all__ = [
     "ENERGIES",
     "BoltzmannWeights",
+    "Constraints",
+    "Context",
     "Energy",
+    "EnergyDiffusionModel",
     "EnergyScheduler",
     "GaussianFreeField",
     "Noise",
@@ -36,5 +42,6 @@ __all__ = [
     "energy_gradient",
     "forward_diffuse",
     "optimise",
+    "reverse_denoise",
     "sample",
 ]

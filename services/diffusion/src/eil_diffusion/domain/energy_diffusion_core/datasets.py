@@ -99,7 +99,7 @@ def read(path: Path) -> FieldSet:
         if fields is None:
             raise KeyError("fields")
         made = FieldSet(fields, names, Provenance(**about), parts["signals"], signal_names, parts["maps"], map_names)
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no set of fields ({error}); make one with `eil diffusion train`") from error
     if made.digest() != wanted:
         raise ValueError(f"{path} was altered: its values do not have the digest that it names; make it anew")

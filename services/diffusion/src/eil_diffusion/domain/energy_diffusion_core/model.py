@@ -214,7 +214,10 @@ def loads(content: bytes) -> EnergyDiffusionModel:
         known = ModelCard(**{**card, **{name: tuple(card[name]) for name in ("fields", "signals", "maps")}})
         if not 1 <= known.width <= WIDEST:
             raise ValueError(f"its network is {known.width} wide, and at most {WIDEST} is")
-        model, tensors = EnergyDiffusionModel(known), load_tensors(content)
+        # A network begins at random, and reading one must not move what others draw.
+        with torch.random.fork_rng(devices=[]):
+            model = EnergyDiffusionModel(known)
+        tensors = load_tensors(content)
         missing, unknown = model.load_state_dict(tensors, strict=False)
         missing = [name for name in missing if known.networked or not name.startswith("network.")]
         if missing or unknown:

@@ -16,13 +16,13 @@ class ResidualNetwork(nn.Module):
 
     Reads the noisy field, the filtered one and the known maps; answers the correction in units of the mean posterior deviation. Its
     last layer begins at zero: an untrained network changes nothing. Works on any grid; walls are closed by circular or replicated
-    padding.
+    padding, the former of a grid narrower than a dilation by its repetition.
     """
 
     def __init__(self, fields: int, signals: int, maps: int, width: int, *, periodic: bool) -> None:
         super().__init__()
         mode = "circular" if periodic else "replicate"
-        self.signals, self.maps = signals, maps
+        self.signals, self.maps, self.periodic = signals, maps, periodic
         self.stem = nn.Conv2d(2 * fields + maps, width, 3, padding=1, padding_mode=mode)
         self.layers = nn.ModuleList(
             nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, padding_mode=mode) for dilation in DILATIONS
@@ -44,11 +44,15 @@ class ResidualNetwork(nn.Module):
         known = noisy.new_zeros(len(noisy), self.maps, *noisy.shape[2:]) if maps is None else maps
         told = noisy.new_zeros(len(noisy), self.signals) if signals is None else signals
         level = self.level(torch.cat([_features(log_snr), told], 1))
-        stream = self.stem(torch.cat([noisy, filtered, known], 1))
+        seen = torch.cat([noisy, filtered, known], 1)
+        rows, columns = seen.shape[2:]
+        if self.periodic:
+            seen = seen.repeat(1, 1, *(math.ceil(max(DILATIONS) / side) for side in (rows, columns)))
+        stream = self.stem(seen)
         for layer, mix, film in zip(self.layers, self.mixes, self.films, strict=True):
             scale, shift = film(level)[:, :, None, None].chunk(2, 1)
             stream = stream + mix(functional.silu(layer(stream) * (1 + scale) + shift))
-        return self.head(functional.silu(stream))
+        return self.head(functional.silu(stream))[:, :, :rows, :columns]
 
 
 def _features(log_snr: Tensor) -> Tensor:

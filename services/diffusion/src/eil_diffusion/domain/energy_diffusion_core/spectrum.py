@@ -2,7 +2,7 @@
 
 Both are smooth functions of a mode's eigenvalue ℓ of minus the lattice Laplacian, so that what was learned on one grid holds on
 every other: Chebyshev polynomials in u = log(ℓ + ℓ₀). The mean is found by least squares, the spectrum by maximum likelihood
-(Whittle 1953); neither knows an equation.
+(Whittle 1953), both less a penalty on roughness; neither knows an equation.
 """
 
 import math
@@ -18,6 +18,14 @@ SOFTENING = 0.05
 """ℓ₀: wavelengths much longer than 2π/√ℓ₀ ≈ 28 sites look alike to the polynomial."""
 RIDGE = 1e-8
 """Penalty of the mean's weights, as a share of the mean power of their features."""
+ROUGHNESS = 1e-7
+"""Penalty of a polynomial's weight of degree d, times d⁶, beside the mean power of its features or twice the log likelihood a mode.
+
+Between the mean and the longest wave a grid has no mode, and a polynomial that only fits the others may run off there by e²⁵; a
+larger grid does have some.
+"""
+LEAST = 1e-12
+"""Variance of a mode in standardised units that is not told from none."""
 
 
 class LearnedLaw(nn.Module):
@@ -79,17 +87,21 @@ class LearnedLaw(nn.Module):
             target = lattice.to_modes(fields[part]).transpose(0, 1).flatten(1)
             gram += table @ table.T
             wanted += table @ target.T
-        gram += RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+        penalty = torch.full((len(gram),), RIDGE, dtype=torch.float64)
+        penalty[:known] += _roughness().repeat(self.maps)
+        gram += torch.diag(penalty * gram.diagonal().mean())
         weights = torch.linalg.solve(gram, wanted).T
         self.filters.copy_(weights[:, :known].reshape(self.filters.shape))
         self.levels.copy_(weights[:, known:])
 
     def _fit_spectrum(self, lattice: Lattice, residual: Tensor, signals: Tensor | None) -> None:
-        """Maximum likelihood of Gaussian modes by L-BFGS; modes of one eigenvalue are summed first."""
+        """Penalised likelihood of Gaussian modes by L-BFGS; modes of one eigenvalue are summed first."""
         values, group = lattice.eigenvalues().round(decimals=9).unique(return_inverse=True)
         counts = torch.bincount(group.flatten()).to(torch.float64)
         power = torch.zeros(len(residual), self.fields, len(values), dtype=torch.float64)
         power.index_add_(2, group.flatten(), residual.square().flatten(2))
+        # Of modes without any, as where the mean explains all, the likelihood would have no maximum.
+        power = power + LEAST * counts
         terms = _terms(signals, self.spectrum).expand(len(residual), -1)
         if not self.signals:
             power, terms = power.mean(0, keepdim=True), terms[:1]
@@ -105,6 +117,7 @@ class LearnedLaw(nn.Module):
             search.zero_grad()
             log_variance = torch.einsum("bt,ftd,dv->bfv", terms, weights, basis)
             loss = (counts * log_variance + power * (-log_variance).exp()).mean(0).sum() / lattice.size
+            loss = loss + (_roughness() * weights.square()).sum()
             loss.backward()
             return loss
 
@@ -119,6 +132,11 @@ def _terms(signals: Tensor | None, like: Tensor) -> Tensor:
         return torch.cat([like.new_ones(1, 1), like.new_zeros(1, like.shape[1] - 1)], 1)
     given = signals.to(like)
     return torch.cat([given.new_ones(len(given), 1), given, given.square()], 1)
+
+
+def _roughness() -> Tensor:
+    """(DEGREE + 1,) penalties of weights."""
+    return ROUGHNESS * torch.arange(DEGREE + 1, dtype=torch.float64) ** 6
 
 
 def _basis(lattice: Lattice) -> Tensor:

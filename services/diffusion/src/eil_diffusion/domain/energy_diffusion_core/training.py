@@ -63,8 +63,9 @@ def train(
     _check(made)
     held = max(2, round(how.held_out * len(made)))
     learned, judged = made.part(slice(0, len(made) - held)), made.part(slice(len(made) - held, None))
-    torch.manual_seed(how.seed)
-    model = _standardised(made, learned, how)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(how.seed)
+        model = _standardised(made, learned, how)
     progress("Gaussian law", 0, 1, math.nan)
     fields, signals, maps = _inputs(model, learned)
     model.gaussian.fit(fields, signals, maps)
