@@ -52,7 +52,7 @@ class MeshSettings(BaseModel):
     """Seconds between signed journal heads."""
     kafka: str = ""
     """Kafka servers, host:port,…, that events go through; empty: services subscribe to each other's journals (embedded profile)."""
-    kafka_prefix: str = Field(default="", pattern=r"[A-Za-z0-9._-]{0,100}")
+    kafka_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """Before the name of every topic and transactional id, where meshes share a cluster."""
     kafka_partitions: int = Field(default=12, ge=1, le=10_000)
     """Partitions of topics that are made; those of topics that exist are left as they are."""
