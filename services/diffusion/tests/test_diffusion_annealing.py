@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Self
@@ -28,15 +27,6 @@ TRUTHS = {
 }
 """(side, mass2, coupling) → ⟨φ²⟩ a site and log Z of φ⁴ at kT = 1 by numerical integration; see test_diffusion_phi4.py."""
 FREE, LIGHT = GaussianFreeField(8, 1.0), GaussianFreeField(8, 0.1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def climbed(

@@ -1,6 +1,5 @@
 import itertools
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -14,15 +13,6 @@ from torch import Tensor
 EDGES = [(0, 1, 2.0), (1, 2, 0.5), (2, 0, 1.0), (3, 4, 3.0), (0, 1, 1.0), (2, 3, 0.0)]
 PULL = [1.0, 0.0, 0.5, 0.0, 2.0]
 TARGET = [3.0, 7.0, -1.0, 5.0, 4.0]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def seeded(seed: int, *shape: int) -> Tensor:

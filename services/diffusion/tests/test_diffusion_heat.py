@@ -1,7 +1,6 @@
 """Rooms as a continuum and rooms of racks, and sensors as part of an energy: against dense algebra and closed forms."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -13,15 +12,6 @@ from eil_diffusion.domain.energy_guided_sampler.moves import Hamiltonian
 from eil_diffusion.domain.energy_guided_sampler.noise import Noise
 from eil_diffusion.domain.energy_guided_sampler.sampler import corrected, sample
 from numpy.testing import assert_allclose
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def seeded(seed: int) -> torch.Generator:

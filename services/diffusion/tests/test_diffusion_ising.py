@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 
 import pytest
@@ -14,15 +13,6 @@ from scipy import stats
 from torch import Tensor
 
 CRITICAL = 0.5 * math.log1p(math.sqrt(2))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def seeded(seed: int) -> torch.Generator:

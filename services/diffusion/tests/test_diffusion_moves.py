@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Self
 
@@ -16,15 +15,6 @@ from scipy import stats
 
 TRUTHS = {(2, -1.0, 0.5): 0.4267092657, (3, 1.0, 0.1): 0.2509502063, (3, -4.0, 1.0): 0.7197415160}
 """(side, mass2, coupling) → ⟨φ²⟩ of φ⁴ at kT = 1 by numerical integration; see test_diffusion_phi4.py."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,15 +19,6 @@ TRUTHS = {
 At another kT they are kT·⟨φ²⟩ and log Z + (N/2) log kT of the coupling λkT, for φ = √kT·ψ turns one into the other.
 """
 PAIRS = [(1.0, 0.1), (-1.0, 0.5), (-4.0, 1.0)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def integrate(side: int, mass2: float, coupling: float, *, reach: float = 4.0, points: int = 48, rank: int = 12):

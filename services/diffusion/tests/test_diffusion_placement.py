@@ -1,5 +1,4 @@
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import optimize as reference
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    # Compiled here, once, and not within whichever test comes first.
-    minimise_pairs(np.ones(2), np.zeros((2, 2)), np.ones(2), np.ones((1, 2)), 1.0, np.zeros(2))
-    yield
-    torch.set_num_threads(before)
 
 
 def row(links: np.ndarray) -> torch.Tensor:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,15 +11,6 @@ from eil_diffusion.domain.energies.probe import probe
 from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 from eil_diffusion.domain.energies.user_quadratic import BoxQuadratic, UserQuadratic
 from torch import Tensor
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass

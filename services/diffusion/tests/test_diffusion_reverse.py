@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -21,15 +20,6 @@ TRUTHS = {
     (3, -1.0, 0.5): 3.2733839796,
 }
 """(side, mass2, coupling) → log Z of φ⁴ at kT = 1 by numerical integration; see test_diffusion_phi4.py."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

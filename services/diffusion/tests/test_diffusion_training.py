@@ -1,6 +1,6 @@
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +17,6 @@ from eil_diffusion.domain.energy_diffusion_core.model import EnergyDiffusionMode
 from eil_diffusion.domain.energy_diffusion_core.training import Training, train
 from numpy.testing import assert_allclose
 from scipy import stats
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -415,6 +406,7 @@ def test_the_racks_set_is_of_the_laws_that_its_signals_and_maps_name() -> None:
         room = RackHeatMap(12, 16, power, fan_speed=float(told[2]), set_point_k=float(told[1]) + 273.15, limit_k=400.0)
         energies.append(float(room.energy(field[None])) / float(hot))
     assert stats.kstest(energies, stats.gamma(96).cdf).pvalue > 0.001
+    assert sum(energies) / 200 == pytest.approx(96, abs=4 * math.sqrt(96 / 200))
     assert not data.about.periodic
     assert data.signal_names == physics_sets.RACK_SIGNALS
     usage, predicted = data.signals[:, 0], data.signals[:, 3]

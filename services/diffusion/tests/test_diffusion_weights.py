@@ -1,6 +1,5 @@
 import math
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -8,15 +7,6 @@ from eil_diffusion.domain import GaussianFreeField, boltzmann_weight
 from eil_diffusion.domain.energy_guided_sampler.laws import EnergyLaws, energy_laws, first_law
 from eil_diffusion.domain.energy_guided_sampler.weights import log_z
 from numpy.testing import assert_allclose
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on several threads, and far slower where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -227,7 +227,9 @@ def _watch(jobs: Sequence[SampleJob], energy: SampledEnergy, told: Told | None) 
 def _answer(pieces: Sequence[Samples], exact_log_z: float | None, where: str) -> diffusion_pb2.SampleResponse:
     maps, energies = (torch.cat([getattr(piece, name) for piece in pieces]).cpu() for name in ("maps", "energies"))
     log_weights = torch.cat([piece.log_weights for piece in pieces]).cpu()
-    laws = energy_laws(log_weights, exact_log_z=exact_log_z, imbalance=max(piece.laws.imbalance for piece in pieces))
+    laws = energy_laws(
+        log_weights, exact_log_z=exact_log_z, imbalance=float(np.max([piece.laws.imbalance for piece in pieces]))
+    )
     weighed, count = log_z(log_weights), len(energies)
     return diffusion_pb2.SampleResponse(
         configurations=[

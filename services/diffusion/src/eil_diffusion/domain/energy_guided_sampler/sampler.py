@@ -181,7 +181,7 @@ def _conditioned(
 def _annealed(energy: SampledEnergy, steps: int, kt: float, noise: Noise, watch: Watch | None) -> _Drafts:
     """From the energy's Gaussian reference, on a ladder that the ACE controller chose."""
     start, move = energy.reference, hamiltonian(energy.reference)
-    ladder = AceTemperature().ladder(start, energy, move, steps, kt=kt, device=noise.device)
+    ladder = AceTemperature().ladder(start, energy, move, steps, kt=kt, device=noise.device, watch=watch)
     made = anneal(start, energy, ladder, move, noise, kt=kt, watch=watch)
     imbalance = first_law(made.change, made.work, made.heat)
     return _Drafts(made.x, made.log_weights, "annealing", imbalance, move.sized(ladder[-1].step))

@@ -19,6 +19,7 @@ from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 from eil_diffusion.domain.energy_guided_sampler.annealing import Between, Rung
 from eil_diffusion.domain.energy_guided_sampler.moves import Move
 from eil_diffusion.domain.energy_guided_sampler.noise import Noise
+from eil_diffusion.domain.energy_guided_sampler.watch import Stage, Watch
 
 MOST_RUNGS = 1000
 SHORTEST, LONGEST = 1e-7, 1.5
@@ -47,7 +48,15 @@ class AceTemperature:
     """Of the pilot."""
 
     def ladder(
-        self, start: QuadraticEnergy, target: Energy, move: Move, steps: int, *, kt: float = 1.0, device: str = "cpu"
+        self,
+        start: QuadraticEnergy,
+        target: Energy,
+        move: Move,
+        steps: int,
+        *,
+        kt: float = 1.0,
+        device: str = "cpu",
+        watch: Watch | None = None,
     ) -> list[Rung]:
         """`steps` rungs from above λ = 0 to 1.
 
@@ -73,6 +82,8 @@ class AceTemperature:
                 made, accepted = made + 1, float(taken.double().mean())
                 step = _adapted(step, accepted, self.acceptance)
             climbed.append(Rung(share, step))
+            if watch:
+                watch(Stage("pilot", len(climbed) - 1, MOST_RUNGS, x))
         return _read_off(climbed, steps)
 
     def _stride(self, excess: Tensor, most: float) -> float:

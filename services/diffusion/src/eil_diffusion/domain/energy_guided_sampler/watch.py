@@ -11,7 +11,7 @@ class Stage:
     """Where a sampler is."""
 
     name: str
-    """"diffusion", "annealing" or "correction"."""
+    """"pilot" (whose end nobody knows before), "diffusion", "annealing" or "correction"."""
     done: int
     """Steps of this stage that are made."""
     total: int
