@@ -18,6 +18,7 @@ from eil_diffusion import engine, models, runs
 from eil_diffusion.domain.energy_diffusion_core.model import dumps
 from eil_diffusion.domain.energy_diffusion_core.physics_sets import rack_heat_map
 from eil_diffusion.domain.energy_diffusion_core.training import Training, train
+from eil_diffusion.domain.energy_guided_sampler import sampler
 from eil_diffusion.main import build
 from eil_diffusion.settings import DiffusionSettings
 from eil_economy.main import build as build_economy
@@ -290,7 +291,7 @@ async def test_a_stream_tells_its_steps_and_ends_with_the_same_answer(tmp_path):
 
 async def test_who_leaves_a_stream_is_not_worked_for_any_more(tmp_path, monkeypatch):
     ended = []
-    sample = engine.sample
+    sample = sampler.sample
 
     def watched(*args, **how):
         try:
@@ -314,7 +315,7 @@ async def test_who_leaves_a_stream_is_not_worked_for_any_more(tmp_path, monkeypa
 
 async def test_a_full_device_is_tried_with_fewer_chains_then_says_so(tmp_path, monkeypatch):
     drawn = []
-    sample = engine.sample
+    sample = sampler.sample
 
     def crowded(energy, noise, **how):
         drawn.append(noise.count)
