@@ -25,7 +25,8 @@ def drawn(seed: int, *, bounded: float = 0.8) -> tuple[Constraints, np.random.Ge
         np.where(rng.random(size) < bounded, bound, far) for bound, far in ((lower, -np.inf), (upper, np.inf))
     )
     total = float(weights @ np.clip(2 * rng.normal(size=size), lower, upper))
-    made = Constraints(*(torch.from_numpy(v) for v in (lower, upper, weights)), total, at_most=bool(rng.random() < 0.3))
+    least, most, weighed = (torch.from_numpy(v) for v in (lower, upper, weights))
+    made = Constraints(least, most, weighed, total, at_most=bool(rng.random() < 0.3))
     return made, rng
 
 

@@ -47,7 +47,9 @@ VERIFICATIONS = Counter("eil_verifications_total", "Verifications of savings, by
 PFT_MINTED = Counter("eil_pft_minted", "PFT minted by proofs.")
 LEDGER_ENTRIES = Counter("eil_ledger_entries_total", "Ledger entries written, by kind.", ["kind"])
 INFERENCE_STEPS = Counter("eil_inference_steps_total", "Inference steps metered.", ["service"])
-ENERGY_LAWS = Counter("eil_diffusion_energy_laws_total", "Runs of sampling, by verdict of the energy laws.", ["verdict"])
+ENERGY_LAWS = Counter(
+    "eil_diffusion_energy_laws_total", "Runs of sampling, by verdict of the energy laws.", ["verdict"]
+)
 OUTBOX_ENTRIES = Gauge("eil_atlas_outbox_entries", "Entries of the Atlas's outbox that wait for Neo4j.")
 EVENTS_SENT = Counter("eil_events_sent_total", "Journal entries sent to subscribers.")
 EVENTS_FOLLOWED = Counter("eil_events_followed_total", "Events taken from another service's journal.", ["service"])
