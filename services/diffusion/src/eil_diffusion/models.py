@@ -33,9 +33,9 @@ TOPIC = "eil.diffusion.models"
 """Journal: which checkpoint serves which name."""
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
-        "gaussian_free_field": "18b835dcb2c70d4b58e2535433d0a34f6dd089647b913cd50e6ccf198211233d",
-        "phi4": "3dac9673f24b90e2b475ac399df2b203f26ca13c13a946ae1d68f3670552a1ab",
-        "rack_heat_map": "06401624186e3d4ec5f1256a5c0b02801a613fdd0896819e44892fa80cfad894",
+        "gaussian_free_field": "4196b1eadb983b22c8e61a00b92b97e68f7be1aca63f0413706b4f1a75c94756",
+        "phi4": "66495694d7d74241339797541baeea9d91ada7d54224f01cc853c2ebdc35f836",
+        "rack_heat_map": "74e8bab54aaef1d99f37916075e2365ce7b74d34f9c700d5939c6bd752e3a5c9",
     }
 )
 """Models that come with the package, made by `eil diffusion train all`: name → SHA-256 of the checkpoint."""
