@@ -14,7 +14,7 @@ from eil_cli.bench.report import Measure
 from eil_cli.bench.statistics import slowest_ms
 from eil_cli.endpoint import Endpoint
 
-CALLS, WARM_UP, TOGETHER = 200, 10, 64
+CALLS, WARM_UP, TOGETHER = 200, 10, 32
 
 
 def call_measures(begin: Begin) -> tuple[dict[str, Measure], dict[str, dict[str, float]], list[str]]:
