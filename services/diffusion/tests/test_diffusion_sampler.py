@@ -5,6 +5,7 @@ import torch
 from eil_diffusion.domain import EnergyScheduler, GaussianFreeField, Noise, RackHeatMap, Samples, device
 from eil_diffusion.domain import sample as sample_chains
 from eil_diffusion.domain.energies.energy import SampledEnergy
+from eil_diffusion.domain.energies.phi4 import Phi4
 from eil_diffusion.domain.energy_diffusion_core.denoiser import ExactDenoiser
 from eil_diffusion.domain.energy_guided_sampler.moves import Langevin
 from eil_diffusion.domain.energy_guided_sampler.reverse import reverse_diffuse
@@ -139,6 +140,16 @@ def test_what_a_request_gets_does_not_depend_on_its_company() -> None:
     together = sample_chains(field, Noise([1, 2], [3, 4]), steps=5)
     assert torch.equal(together.maps[:3], sample(field, 3, seed=1, steps=5).maps)
     assert torch.equal(together.part(3, 7, None).maps, sample(field, 4, seed=2, steps=5).maps)
+
+
+def test_the_pilot_of_an_energy_is_made_once_and_changes_nothing() -> None:
+    energy, stages = Phi4(4, -1.0, 0.5), ([], [])
+    first, again = (
+        sample(energy, 4, seed=3, steps=5, watch=lambda s, told=told: told.append(s.name)) for told in stages
+    )
+    assert torch.equal(first.maps, again.maps)
+    assert "pilot" in stages[0]
+    assert "pilot" not in stages[1]
 
 
 def test_one_map_has_no_standard_error() -> None:

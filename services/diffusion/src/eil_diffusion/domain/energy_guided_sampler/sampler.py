@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from eil_diffusion.domain.energies.observed import Observed, ObservedGaussian
 from eil_diffusion.domain.energies.quadratic import QuadraticEnergy
 from eil_diffusion.domain.energy_diffusion_core.denoiser import Context, Denoiser, ExactDenoiser
 from eil_diffusion.domain.energy_diffusion_core.schedule import EnergyScheduler
-from eil_diffusion.domain.energy_guided_sampler.annealing import anneal
+from eil_diffusion.domain.energy_guided_sampler.annealing import Rung, anneal
 from eil_diffusion.domain.energy_guided_sampler.cluster import anneal as anneal_spins
 from eil_diffusion.domain.energy_guided_sampler.cluster import pilot
 from eil_diffusion.domain.energy_guided_sampler.laws import EnergyLaws, energy_laws, first_law
@@ -29,6 +30,7 @@ from eil_diffusion.domain.energy_guided_sampler.watch import Stage, Watch
 from eil_diffusion.domain.energy_guided_sampler.weights import LogZ, log_z
 
 CORRECTION_STEPS = 16
+_LADDERS: WeakKeyDictionary[SampledEnergy, dict[tuple[float, int, str], list[Rung]]] = WeakKeyDictionary()
 Method = Literal["diffusion", "annealing"]
 
 
@@ -122,7 +124,7 @@ def sample(
     elif isinstance(placed, IsingField):
         drafts = _spins(placed, steps, kt, noise, watch)
     else:
-        drafts = _annealed(placed, steps, kt, noise, watch)
+        drafts = _annealed(energy, placed, steps, kt, noise, watch)
     correction = correction or drafts.move or hamiltonian(placed.reference)
     x, acceptance = corrected(placed, drafts.x, correction, correction_steps, kt, noise, watch)
     laws = energy_laws(drafts.log_weights, exact_log_z=known_log_z(placed, kt), imbalance=drafts.imbalance)
@@ -178,11 +180,17 @@ def _conditioned(
     return _Drafts(energy.conditioned(made.x, kt, noise.normal(len(energy.values))), weights, "diffusion")
 
 
-def _annealed(energy: SampledEnergy, steps: int, kt: float, noise: Noise, watch: Watch | None) -> _Drafts:
-    """From the energy's Gaussian reference, on a ladder that the ACE controller chose."""
-    start, move = energy.reference, hamiltonian(energy.reference)
-    ladder = AceTemperature().ladder(start, energy, move, steps, kt=kt, device=noise.device, watch=watch)
-    made = anneal(start, energy, ladder, move, noise, kt=kt, watch=watch)
+def _annealed(
+    energy: SampledEnergy, placed: SampledEnergy, steps: int, kt: float, noise: Noise, watch: Watch | None
+) -> _Drafts:
+    """From the energy's Gaussian reference, on a ladder that the ACE controller chose: once for an energy, whoever asks."""
+    start, move = placed.reference, hamiltonian(placed.reference)
+    known = _LADDERS.setdefault(energy, {})
+    ladder = known.get((kt, steps, noise.device))
+    if ladder is None:
+        ladder = AceTemperature().ladder(start, placed, move, steps, kt=kt, device=noise.device, watch=watch)
+        known[kt, steps, noise.device] = ladder
+    made = anneal(start, placed, ladder, move, noise, kt=kt, watch=watch)
     imbalance = first_law(made.change, made.work, made.heat)
     return _Drafts(made.x, made.log_weights, "annealing", imbalance, move.sized(ladder[-1].step))
 
