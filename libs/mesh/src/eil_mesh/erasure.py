@@ -43,19 +43,13 @@ def erasing(*tables: str) -> Callable[[Tx, event_log_pb2.Event], None]:
 async def erase_payloads(store: Store) -> None:
     """Blank what is marked, a stretch of the journal at a time, for ever."""
     while True:
-        # Looked for by reading: every service asks every other second, and nearly always there is nothing.
-        left = await store.read(_marked) is not None and await store.write(_step)
+        left = await store.write(_step)
         await asyncio.sleep(0.02 if left else EVERY_S)
-
-
-def _marked(conn: Connection) -> tuple[str, str, int, int] | None:
-    """Tenant, key, and up to where, of how much done, of an erasure that is not over."""
-    return conn.execute('SELECT tenant, key, up_to, "done" FROM erasures WHERE "done" < up_to LIMIT 1').fetchone()
 
 
 def _step(tx: Tx) -> bool:
     """Blank the next stretch; returns whether something may be left."""
-    row = _marked(tx.conn)
+    row = tx.conn.execute('SELECT tenant, key, up_to, "done" FROM erasures WHERE "done" < up_to LIMIT 1').fetchone()
     if row is None:
         return False
     tenant, key, up_to, done = row
