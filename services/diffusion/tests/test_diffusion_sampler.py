@@ -139,7 +139,7 @@ def test_what_a_request_gets_does_not_depend_on_its_company() -> None:
     field = GaussianFreeField(8, 0.1)
     together = sample_chains(field, Noise([1, 2], [3, 4]), steps=5)
     assert torch.equal(together.maps[:3], sample(field, 3, seed=1, steps=5).maps)
-    assert torch.equal(together.part(3, 7, None).maps, sample(field, 4, seed=2, steps=5).maps)
+    assert torch.equal(together.part(3, 7).maps, sample(field, 4, seed=2, steps=5).maps)
 
 
 def test_the_pilot_of_an_energy_is_made_once_and_changes_nothing() -> None:

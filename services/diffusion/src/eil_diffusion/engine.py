@@ -17,6 +17,7 @@ from eil.diffusion.v1 import diffusion_pb2
 from torch import Tensor
 
 from eil_diffusion.asked import energy_of, energy_to_optimise, sampled
+from eil_diffusion.defaults import OPTIMISE_STEPS, SAMPLE_STEPS
 from eil_diffusion.domain.energies.energy import SampledEnergy
 from eil_diffusion.domain.energy_diffusion_core.denoiser import Context, Denoiser
 from eil_diffusion.domain.energy_diffusion_core.model import EnergyDiffusionModel
@@ -28,8 +29,6 @@ from eil_diffusion.domain.energy_guided_sampler.weights import log_z
 from eil_diffusion.domain.memory import keep_memory
 from eil_diffusion.domain.optimise import Optimum, optimise
 
-SAMPLE_STEPS, OPTIMISE_STEPS = 50, 100
-"""Steps where a request names none."""
 NUMBERS = 2**22
 """Values of configurations that one pass holds: 32 MiB in float64, some ten times that with what is between."""
 
@@ -182,7 +181,7 @@ def _run_pass(
             ) from None
         return [one for half in split for one in _run_pass(jobs, half, energy, denoiser, kt, where)]
     ends = np.cumsum([part.count for part in parts]).tolist()
-    return [(part, whole.part(end - part.count, end, None)) for part, end in zip(parts, ends, strict=True)]
+    return [(part, whole.part(end - part.count, end)) for part, end in zip(parts, ends, strict=True)]
 
 
 def _draw(
@@ -228,7 +227,7 @@ def _answer(pieces: Sequence[Samples], exact_log_z: float | None, where: str) ->
     maps, energies = (torch.cat([getattr(piece, name) for piece in pieces]).cpu() for name in ("maps", "energies"))
     log_weights = torch.cat([piece.log_weights for piece in pieces]).cpu()
     laws = energy_laws(
-        log_weights, exact_log_z=exact_log_z, imbalance=float(np.max([piece.laws.imbalance for piece in pieces]))
+        log_weights, exact_log_z=exact_log_z, imbalance=float(np.max([piece.imbalance for piece in pieces]))
     )
     weighed, count = log_z(log_weights), len(energies)
     return diffusion_pb2.SampleResponse(
@@ -298,11 +297,3 @@ def _relative_gap(best: Optimum) -> float:
 
 def _float32(x: Tensor) -> list[float]:
     return x.flatten().to(torch.float32).tolist()
-
-
-def values_digest(configurations: Sequence[diffusion_pb2.Configuration]) -> str:
-    """SHA-256 of the values as little-endian float32, one configuration after the other."""
-    total = hashlib.sha256()
-    for one in configurations:
-        total.update(np.asarray(one.values, "<f4").tobytes())
-    return total.hexdigest()

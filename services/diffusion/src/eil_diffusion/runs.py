@@ -4,8 +4,10 @@ The same request of a tenant is the same run, whose answer is the same on one ki
 """
 
 import hashlib
+from collections.abc import Sequence
 from importlib.metadata import version
 
+import numpy as np
 from eil.diffusion.v1 import diffusion_pb2
 from eil_mesh.clock import MICROSECONDS
 from eil_mesh.errors import NotFound
@@ -84,3 +86,16 @@ class Runs:
                 reason="RUN_NOT_FOUND",
             )
         return diffusion_pb2.Run.FromString(record)
+
+
+def request_digest(request: Message) -> str:
+    """SHA-256 of a request."""
+    return hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+
+
+def values_digest(configurations: Sequence[diffusion_pb2.Configuration]) -> str:
+    """SHA-256 of the values as little-endian float32, one configuration after the other."""
+    total = hashlib.sha256()
+    for one in configurations:
+        total.update(np.asarray(one.values, "<f4").tobytes())
+    return total.hexdigest()

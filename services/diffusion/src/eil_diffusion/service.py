@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -18,14 +17,13 @@ from eil_mesh.errors import InvalidArgument, Unavailable, as_invalid_argument
 from eil_mesh.metering import CeuMeter
 
 from eil_diffusion.context import Sources, context_of
+from eil_diffusion.defaults import OPTIMISE_STEPS, SAMPLE_STEPS
 from eil_diffusion.models import Models, checkpoint, message
-from eil_diffusion.runs import Runs, run_id
+from eil_diffusion.runs import Runs, request_digest, run_id, values_digest
 
 if TYPE_CHECKING:  # torch: loaded when first used
     from eil_diffusion.engine import Answer, Job
 
-SAMPLE_STEPS, OPTIMISE_STEPS = 50, 100
-"""Steps where a request names none."""
 MOST_VALUES = 2**22
 """Values in all configurations of an answer: 16 MiB."""
 STAGES_WAITING = 16
@@ -233,13 +231,11 @@ class _Stages:
 
 
 def _run_of(method: str, request: Any, name: str, configurations: Any, steps: int) -> diffusion_pb2.Run:
-    from eil_diffusion.engine import values_digest
-
     return diffusion_pb2.Run(
         run_id=name,
         method=method,
         energy=request.energy.WhichOneof("kind"),
-        request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
+        request_digest=request_digest(request),
         values_digest=values_digest(configurations),
         count=len(configurations),
         steps=steps,

@@ -1,7 +1,5 @@
 """Holds what is shown as a run's answer against what the run wrote down. Importing this module imports torch."""
 
-import hashlib
-
 import torch
 from eil.diffusion.v1 import diffusion_pb2
 from torch import Tensor
@@ -9,7 +7,7 @@ from torch import Tensor
 from eil_diffusion.asked import energy_of, energy_to_optimise
 from eil_diffusion.domain.energies.energy import Energy
 from eil_diffusion.domain.optimise_abilities import Relaxed
-from eil_diffusion.engine import values_digest
+from eil_diffusion.runs import request_digest, values_digest
 
 EPSILON = 2.0**-23
 """Spacing of float32 at 1: values are answered in it, energies are computed in float64."""
@@ -22,7 +20,7 @@ def verify(request: diffusion_pb2.VerifyRunRequest, run: diffusion_pb2.Run) -> l
         ValueError: the request that is shown names no energy.
     """
     asked = request.sample if request.HasField("sample") else request.optimize
-    digest = hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()
+    digest = request_digest(asked)
     values = values_digest(request.configurations)
     return [
         _check("request", digest == run.request_digest, "the request that was made", "another request than was made"),

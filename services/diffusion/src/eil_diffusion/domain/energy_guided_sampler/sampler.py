@@ -4,7 +4,7 @@ Every map is an independent chain, so means over maps have the plain standard er
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -48,8 +48,15 @@ class Samples:
     """Share of the corrections' proposals that were taken; NaN when none was asked for."""
     method: Method
     """How drafts were made."""
-    laws: EnergyLaws
-    """Whether the energy laws were kept."""
+    exact_log_z: float | None
+    """log Z, where it is known."""
+    imbalance: float
+    """Of the first law, as a share; see `laws.first_law`."""
+
+    @property
+    def laws(self) -> EnergyLaws:
+        """Whether the energy laws were kept."""
+        return energy_laws(self.log_weights, exact_log_z=self.exact_log_z, imbalance=self.imbalance)
 
     @property
     def mean_energy(self) -> float:
@@ -72,11 +79,10 @@ class Samples:
         """Effective number of drafts: `count` means that they were unbiased before any correction."""
         return self.log_z.ess
 
-    def part(self, begin: int, end: int, exact_log_z: float | None) -> "Samples":
+    def part(self, begin: int, end: int) -> "Samples":
         """Those of one request of a batch."""
-        weights = self.log_weights[begin:end]
-        laws = energy_laws(weights, exact_log_z=exact_log_z, imbalance=self.laws.imbalance)
-        return Samples(self.maps[begin:end], self.energies[begin:end], weights, self.acceptance, self.method, laws)
+        maps, energies, weights = (one[begin:end] for one in (self.maps, self.energies, self.log_weights))
+        return replace(self, maps=maps, energies=energies, log_weights=weights)
 
 
 def device() -> str:
@@ -127,8 +133,8 @@ def sample(
         drafts = _annealed(energy, placed, steps, kt, noise, watch)
     correction = correction or drafts.move or hamiltonian(placed.reference)
     x, acceptance = corrected(placed, drafts.x, correction, correction_steps, kt, noise, watch)
-    laws = energy_laws(drafts.log_weights, exact_log_z=known_log_z(placed, kt), imbalance=drafts.imbalance)
-    return Samples(x, placed.energy(x), drafts.log_weights, acceptance, drafts.method, laws)
+    exact = known_log_z(placed, kt)
+    return Samples(x, placed.energy(x), drafts.log_weights, acceptance, drafts.method, exact, drafts.imbalance)
 
 
 def known_log_z(energy: SampledEnergy, kt: float) -> float | None:
