@@ -112,12 +112,10 @@ def publish(
 ) -> None:
     """Store checkpoints in the Atlas of a running mesh and put them into service there."""
     with expected_errors():
-        import base64
-
         from eil_diffusion.domain.energy_diffusion_core.model import loads
 
-        from eil_cli.door import Door
         from eil_cli.endpoint import Endpoint
+        from eil_cli.published import put_into_service
 
         contents = [path.read_bytes() for path in checkpoint]
         for path, content in zip(checkpoint, contents, strict=True):
@@ -125,12 +123,8 @@ def publish(
                 loads(content)
             except ValueError as error:
                 raise Failure(f"{path}: {error}") from None
-        with Door(Endpoint.load(state_folder(state))) as door:
-            for content in contents:
-                body = {"content": base64.b64encode(content).decode(), "mediaType": "application/vnd.safetensors"}
-                digest = door.call("POST", "/v1/atlas/objects", body)["digest"]
-                model = door.call("PUT", f"/v1/diffusion/models/{digest}", {})["model"]
-                out.print(f"{model['name']} is served by {digest}")
+        for model, digest in put_into_service(Endpoint.load(state_folder(state)), "diffusion", contents):
+            out.print(f"{model['name']} is served by {digest}")
 
 
 def _named(names: list[str], data: Path | None) -> list[str]:

@@ -79,12 +79,10 @@ def publish(
 ) -> None:
     """Store checkpoints in the Atlas of a running mesh and put them into service there."""
     with expected_errors():
-        import base64
-
         from eil_nvp.domain.fields.model import load
 
-        from eil_cli.door import Door
         from eil_cli.endpoint import Endpoint
+        from eil_cli.published import put_into_service
 
         endpoint = Endpoint.load(state_folder(state))
         for path in checkpoint:
@@ -92,13 +90,8 @@ def publish(
                 load(path)
             except ValueError as error:
                 raise Failure(str(error)) from None
-        with Door(endpoint) as door:
-            for path in checkpoint:
-                content = base64.b64encode(path.read_bytes()).decode()
-                body = {"content": content, "mediaType": "application/vnd.safetensors"}
-                digest = door.call("POST", "/v1/atlas/objects", body)["digest"]
-                model = door.call("PUT", f"/v1/nvp/models/{digest}", {})["model"]
-                out.print(f"{model['domain']} is served by {digest}")
+        for model, digest in put_into_service(endpoint, "nvp", (path.read_bytes() for path in checkpoint)):
+            out.print(f"{model['domain']} is served by {digest}")
 
 
 def _named(domains: list[str]) -> list[str]:
