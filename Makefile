@@ -1,7 +1,7 @@
 PY := .venv/bin/python
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) gateway/pyproject.toml
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint format generate lock bench clean
+.PHONY: help setup run test soak images compose-test chart-test telemetry-test lint format generate lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,19 @@ test: setup ## every check and every test
 	@scripts/test
 
 soak: setup ## the faults of real servers at full length (an hour); EIL_TEST_TOOLS names their scripts
-	@EIL_SOAK=1 scripts/test tests/fault
+	@EIL_SOAK=1 scripts/test -n 0 tests/fault
+
+images: ## build the images of the services and the door, and say how large they are
+	@scripts/images
+
+compose-test: setup ## the small profile in containers runs the loop
+	@scripts/compose-test
+
+chart-test: setup ## the Helm chart: schemas, install, upgrade and rollback on a real API server
+	@scripts/chart-test
+
+telemetry-test: setup ## after one loop every metric and span is there
+	@.venv/bin/python -m pytest -n 0 tests/telemetry
 
 lint: setup ## everything that reads the code without running it
 	@scripts/lint

@@ -2,11 +2,11 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.mesh import RunningMesh, eil
+from support.plant import stamps
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +25,4 @@ def mesh() -> Iterator[RunningMesh]:
 @pytest.fixture
 def stamp() -> Callable[[float], str]:
     """RFC 3339 of now plus some seconds; "now" stands still within a test."""
-    now = datetime.now(UTC)
-    return lambda seconds: (now + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+    return stamps()

@@ -39,3 +39,12 @@ def narrow_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     keys, port = ensure_keys(state), free_port()
     with envoy(state, port=port, admin_port=None, requests_per_s=3):
         yield Door(state, port, 0, keys, Backends(state))
+
+
+@pytest.fixture(scope="session")
+def hasty_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A door with nothing behind it that gives requests no time to arrive."""
+    state = tmp_path_factory.mktemp("hasty")
+    keys, port = ensure_keys(state), free_port()
+    with envoy(state, port=port, admin_port=None, arrival_s=0.2):
+        yield Door(state, port, 0, keys, Backends(state))

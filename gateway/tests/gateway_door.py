@@ -18,17 +18,19 @@ import pytest
 import uvicorn
 from eil.decision.v1 import decision_pb2, decision_pb2_grpc
 from eil.market.v1 import market_pb2, market_pb2_grpc
-from eil.regime.v1 import regime_pb2, regime_pb2_grpc
+from eil.regime.v1 import doors_pb2_grpc, regime_pb2, regime_pb2_grpc
 from eil_gateway.envoy import envoy_command, write_config
 from eil_gateway.keys import Keys, issue_token
 from eil_mesh.errors import NotFound, Unavailable
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.layers import Guard, Layers
+from eil_mesh.services import FRONTS
+from google.api import httpbody_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -79,6 +81,7 @@ class Regime(regime_pb2_grpc.RegimeServiceServicer):
 class Decision(decision_pb2_grpc.DecisionServiceServicer):
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
+        self.stream_fails = False
 
     async def Act(self, request: Any, context: Any) -> decision_pb2.ActResponse:
         self._seen.grpc("Act", context)
@@ -92,6 +95,19 @@ class Decision(decision_pb2_grpc.DecisionServiceServicer):
         self._seen.grpc("StreamActions", context)
         for _ in range(2):
             yield decision_pb2.StreamActionsResponse()
+        if self.stream_fails:
+            raise Unavailable("the journal cannot be read now", reason="STORE_FAILED")
+
+
+class TelemetryDoor(doors_pb2_grpc.TelemetryDoorServiceServicer):
+    """Answers with what it got."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    async def ExportMetrics(self, request: httpbody_pb2.HttpBody, context: Any) -> httpbody_pb2.HttpBody:
+        self._seen.grpc(f"ExportMetrics {request.content_type} {len(request.data)}", context)
+        return httpbody_pb2.HttpBody(content_type="application/x-protobuf", data=request.data[:8])
 
 
 class Market(market_pb2_grpc.MarketServiceServicer):
@@ -110,11 +126,20 @@ def _bridge(seen: Seen) -> Starlette:
         await websocket.send_text(f"you said {await websocket.receive_text()}")
         await websocket.close()
 
+    async def events(request: Request) -> PlainTextResponse:
+        seen.http(request)
+        return PlainTextResponse("data: {}\n\n", media_type="text/event-stream")
+
     return Starlette(
         routes=[
             Route("/v1/health", answer),
+            Route("/v1/openapi.json", answer),
+            Route("/docs", answer),
+            Route("/docs/{file}", answer),
+            Route("/v1/token", answer, methods=["POST"]),
             Route("/mcp", answer, methods=["GET", "POST"]),
             WebSocketRoute("/v1/stream", stream),
+            Route("/v1/stream", events),
         ]
     )
 
@@ -126,7 +151,8 @@ class Backends(threading.Thread):
         super().__init__(daemon=True)
         self.seen, self.up = Seen(), threading.Event()
         self.regime = Regime(self.seen)  # pyright: ignore[reportAbstractUsage] - what is not here is UNIMPLEMENTED
-        self._decision = Decision(self.seen)  # pyright: ignore[reportAbstractUsage]
+        self.decision = Decision(self.seen)  # pyright: ignore[reportAbstractUsage]
+        self._doors = TelemetryDoor(self.seen)  # pyright: ignore[reportAbstractUsage]
         self._market = Market()  # pyright: ignore[reportAbstractUsage]
         self._state, self._loop, self._end = state, asyncio.new_event_loop(), asyncio.Event()
 
@@ -137,20 +163,25 @@ class Backends(threading.Thread):
         self._loop.call_soon_threadsafe(self._end.set)
         self.join(10)
 
+    def _add_regime(self, server: Any) -> None:
+        regime_pb2_grpc.add_RegimeServiceServicer_to_server(self.regime, server)
+        doors_pb2_grpc.add_TelemetryDoorServiceServicer_to_server(self._doors, server)
+
     async def _serve(self) -> None:
         verifier = TokenVerifier(self._state / "keys/jwks.json", "eil", "eil", now_s=time.time)
         layers = Layers(Guard(verifier, tls=False, deadline_s=30.0))
         health = HealthServicer()
         await health.set("", health_pb2.HealthCheckResponse.SERVING)
         registered: dict[str, Callable[[Any], None]] = {
-            "regime": lambda s: regime_pb2_grpc.add_RegimeServiceServicer_to_server(self.regime, s),
-            "decision": lambda s: decision_pb2_grpc.add_DecisionServiceServicer_to_server(self._decision, s),
+            "regime": self._add_regime,
+            **dict.fromkeys(FRONTS, self._add_regime),
+            "decision": lambda s: decision_pb2_grpc.add_DecisionServiceServicer_to_server(self.decision, s),
             "market": lambda s: market_pb2_grpc.add_MarketServiceServicer_to_server(self._market, s),
             "bridge-health": lambda s: None,
         }
         servers = []
         for name, register in registered.items():
-            server = grpc.aio.server(interceptors=[layers])
+            server = grpc.aio.server(interceptors=[layers], options=[("grpc.max_receive_message_length", 64 << 20)])
             register(server)
             health_pb2_grpc.add_HealthServicer_to_server(health, server)
             server.add_insecure_port(f"unix:{self._state}/{name}.sock")
@@ -167,6 +198,7 @@ class Backends(threading.Thread):
         await serving
         for server in servers:
             await server.stop(None)
+        verifier.close()
 
 
 @dataclass
@@ -213,11 +245,11 @@ def free_port() -> int:
 def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(200):
         if process.poll() is not None:
-            pytest.fail(f"Envoy ended with {process.returncode}")
+            pytest.fail(f"{process.args} ended with {process.returncode}")
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)
-    pytest.fail("Envoy did not open its port")
+    pytest.fail(f"{process.args} did not open its port")
 
 
 @contextmanager

@@ -251,7 +251,7 @@ def test_the_doors_own_reasons_stand_where_they_belong() -> None:
     responses = described()["components"]["responses"]
     for reply in REPLIES:
         named = [name for name, response in responses.items() if f"`{reply.reason}`" in response["description"]]
-        status = "Default" if reply.http not in DESCRIBED else response_name(reply.http)
+        status = "Default" if reply.status not in DESCRIBED else response_name(reply.status)
         assert named == [status]
     assert "retry-after" in responses["TooManyRequests"]["headers"]
     assert "retry-after" not in responses["NotFound"]["headers"]

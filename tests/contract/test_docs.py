@@ -29,10 +29,12 @@ NAMED_FIRST = ("Refusal", "Reply", "Ending", "DoorError")
 """Classes whose reason is an argument without a name."""
 EXACT_HTTP = {
     "NO_SUCH_METHOD": "405",
-    "UPGRADE_REQUIRED": "426",
     "MCP_REFUSED": "400, 403, 406, 413, 421",
-    "TOO_MANY_STREAMS": "close 1013",
+    "TOO_MANY_STREAMS": "429, close 1013",
     "TOO_SLOW": "close 1013",
+    "LAST_ID_UNKNOWN": "close 4400",
+    "JOURNAL_RESTORED": "close 1001",
+    "STREAM_STOPPING": "503, close 1001",
 }
 """Where the bridge knows better than the status of the gRPC code."""
 NO_ANSWER = "–"
@@ -115,7 +117,7 @@ def test_reasons_have_the_codes_that_they_are_raised_with(trees, documented):
 
 
 def test_reasons_have_the_http_status_of_their_code(documented):
-    exact = {**{reply.reason: str(reply.http) for reply in REPLIES}, **EXACT_HTTP}
+    exact = {**{reply.reason: str(reply.status) for reply in REPLIES}, **EXACT_HTTP}
     for reason, (code, http) in documented.items():
         if code != NO_ANSWER:
             assert http == exact.get(reason, str(HTTP_STATUS.get(code, 500))), reason

@@ -26,10 +26,10 @@ CASES = [
     ("no telemetry", "/v1/sense", sample(telemetry={}), 400, "INVALID_ARGUMENT", ["telemetry"]),
     ("not a number", "/v1/sense", sample(telemetry={"power_draw": "NaN"}), 400, "INVALID_ARGUMENT", ["finite"]),
     ("infinite", "/v1/sense", sample(telemetry={"power_draw": "Infinity"}), 400, "INVALID_ARGUMENT", ["finite"]),
-    ("negative watts", "/v1/sense", sample(telemetry={"power_draw": -5}), 400, "PHYSICALLY_IMPOSSIBLE", ["power_draw", "sign"]),
-    ("below 0 K", "/v1/sense", sample(telemetry={"temperature": -300}), 400, "PHYSICALLY_IMPOSSIBLE", ["temperature"]),
-    ("percent for a share", "/v1/sense", sample(telemetry={"cpu_usage": 75}), 400, "PHYSICALLY_IMPOSSIBLE", ["cpu_usage"]),
-    ("absurd watts", "/v1/sense", sample(telemetry={"power_draw": 1e30}), 400, "PHYSICALLY_IMPOSSIBLE", ["power_draw"]),
+    ("negative watts", "/v1/sense", sample(telemetry={"power_draw": -5}), 400, "PHYSICS_VIOLATED", ["power_draw", "sign"]),
+    ("below 0 K", "/v1/sense", sample(telemetry={"temperature": -300}), 400, "PHYSICS_VIOLATED", ["temperature"]),
+    ("percent for a share", "/v1/sense", sample(telemetry={"cpu_usage": 75}), 400, "PHYSICS_VIOLATED", ["cpu_usage"]),
+    ("absurd watts", "/v1/sense", sample(telemetry={"power_draw": 1e30}), 400, "PHYSICS_VIOLATED", ["power_draw"]),
     ("the future", "/v1/sense", sample(timestamp="+400"), 400, "TIMESTAMP_IN_FUTURE", ["clock"]),
     ("older than the retention", "/v1/sense", sample(timestamp="2014-02-14T14:30:00Z"), 400, "TIMESTAMP_TOO_OLD", ["days"]),
     ("unknown power kind", "/v1/sense", sample(context={"power_kind": "peak"}), 400, "INVALID_ARGUMENT", ["mean"]),
@@ -97,7 +97,9 @@ def test_bad_bodies(mesh, send, path, body, status, reason, words):
     door = mesh.door("viewer", tenant="bad-input")
     assert door.get("/v1/regime/status")[1]["sources"] == [], "nothing was stored"
     assert door.get("/v1/decisions")[1]["decisions"] == []
-    assert door.get("/v1/economy/balances")[1]["balances"] == []
+    # What is refused once its fields were looked at has been paid, as was asking here.
+    owners = {balance["owner"] for balance in door.get("/v1/economy/balances")[1]["balances"]}
+    assert owners <= {"@treasury", "@mint", "@metering", "@budget/tester"}
 
 
 def test_an_oversized_body(send):

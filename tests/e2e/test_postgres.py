@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from eil_cli.databases import FILE
 from eil_mesh.services import STATEFUL
-from eil_mesh.testing import postgres_database, postgres_url
+from eil_mesh.testing import end_sessions, postgres_database, postgres_url
 from psycopg.conninfo import make_conninfo
 from support.mesh import RunningMesh, eil
 from support.plant import Plant
@@ -96,8 +96,7 @@ def test_the_loop_is_proven_settled_and_audited_and_outlives_its_processes_and_s
         shown = json.loads(eil("status", "--json", "--state", str(state)).stdout)
         assert shown["postgres"].keys() == set(STATEFUL)
 
-        with psycopg.connect(server, autocommit=True) as admin:  # as a failover does
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'eil-%'")
+        end_sessions(server, "eil-%")  # as a failover does
         until(lambda: door.get("/v1/regime/status")[0] == 200)
         until(lambda: door.post("/v1/sense", _sample(plant, stamp))[0] == 200)
         rows = json.loads(eil("status", "--json", "--state", str(state)).stdout)["processes"]

@@ -45,7 +45,7 @@ def stamped(ahead_s: float):
 
 def test_the_loop_goes_on_after_the_clock_jumped(jumping):
     mesh, clock = jumping
-    door = mesh.door("operator", tenant="demo", subject="jumper")
+    door = mesh.door("operator", tenant="demo", subject="jumper", ttl_s=3 * HOUR_S)
     door.call("PUT", "/v1/sources/jumper", {"kind": "simulated"})
     verdicts = []
     for ahead_s in (0.0, HOUR_S):

@@ -5,14 +5,17 @@ each fault nothing that was acknowledged is missing or there twice, and every an
 again.
 """
 
+import itertools
 import json
 import os
 import random
 import ssl
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import httpx
@@ -41,9 +44,8 @@ READS = (
 def servers(tmp_path_factory) -> Iterator[dict[str, Server]]:
     tools()
     base = tmp_path_factory.mktemp("servers")
-    base.chmod(0o755)
-    for parent in base.parents[:2]:
-        parent.chmod(0o755)  # the database's own user must get to its data
+    for folder in itertools.takewhile(lambda one: one != Path(tempfile.gettempdir()), (base, *base.parents)):
+        folder.chmod(0o755)  # the database's own user must get to its data
     running = {name: Server(name, base / name) for name in NAMES}
     starting = [threading.Thread(target=server.start) for server in running.values()]
     for thread in starting:

@@ -28,8 +28,8 @@ class RunningMesh:
             self.state, subject=subject, roles=roles or ("operator",), tenant=tenant, ttl_s=ttl_s, now_s=time.time()
         )
 
-    def door(self, *roles: str, tenant: str = "default", subject: str = "tester") -> Door:
-        opened = Door(self.endpoint, self.token(*roles, tenant=tenant, subject=subject))
+    def door(self, *roles: str, tenant: str = "default", subject: str = "tester", ttl_s: float = 3600.0) -> Door:
+        opened = Door(self.endpoint, self.token(*roles, tenant=tenant, subject=subject, ttl_s=ttl_s))
         self._doors.append(opened)
         return opened
 

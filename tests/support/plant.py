@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eil_cli.door import Door
@@ -10,6 +11,12 @@ from eil_cli.door import Door
 STEP_S = 10.0
 AMBIENT_C = 21.85  # 295 K
 _names = itertools.count(1)
+
+
+def stamps() -> Callable[[float], str]:
+    """RFC 3339 of now plus some seconds; "now" stands still."""
+    now = datetime.now(UTC)
+    return lambda seconds: (now + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
 class Plant:

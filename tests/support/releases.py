@@ -27,7 +27,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
 SPOKEN = [name for name, service in SERVICES.items() if service.grpc]
-READY_S = 90.0
+READY_S = 180.0
+"""Time that services may take to start: the other tree compiles all of its kernels anew, and cores are shared [s]."""
 CALLS = {
     ("PUT", "/v1/sources"): ("regime", regime_pb2_grpc.RegimeServiceStub, "PutSource", regime_pb2.PutSourceRequest),
     ("POST", "/v1/sense"): ("regime", regime_pb2_grpc.RegimeServiceStub, "Sense", regime_pb2.SenseRequest),

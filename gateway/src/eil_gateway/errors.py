@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from eil_mesh.errors import DOMAIN
 from eil_mesh.status import DETAILS_KEY, RETRY_KEY
+from eil_mesh.stream_end import CAME_AS_REST
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from eil_gateway.xds import Json, typed
-
-ORIGINAL_PATH = "x-envoy-original-path"
-"""Set by the transcoder, never by a client: a gRPC request that has it came in as REST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +24,16 @@ class Reply:
     detail: str = ""
     retry_after_s: int = 0
     """When to try again [s]; 0 where waiting does not help."""
+    answer: int = 0
+    """HTTP status that is answered, where it is another than the one that Envoy chose."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status of the answer."""
+        return self.answer or self.http
 
 
+INVALID = "the token is not valid (%LOCAL_REPLY_BODY%); get one with `eil token`"
 REPLIES: Sequence[Reply] = (
     Reply(400, 3, "MALFORMED_REQUEST", "the request is malformed: %LOCAL_REPLY_BODY%; mend it and send it again"),
     Reply(
@@ -38,13 +44,30 @@ REPLIES: Sequence[Reply] = (
         detail="Jwt_is_missing",
     ),
     Reply(401, 16, "TOKEN_EXPIRED", "the token has expired; get a new one with `eil token`", detail="Jwt_is_expired"),
-    Reply(401, 16, "TOKEN_INVALID", "the token is not valid (%LOCAL_REPLY_BODY%); get one with `eil token`"),
+    Reply(
+        401,
+        14,
+        "ISSUER_UNREACHABLE",
+        "the keys of the token's issuer could not be fetched yet; try again in a few seconds",
+        detail="Jwks_remote_fetch_is_failed",
+        retry_after_s=5,
+        answer=503,
+    ),
+    Reply(401, 16, "TOKEN_INVALID", INVALID),
+    Reply(403, 16, "TOKEN_INVALID", INVALID, detail="Audiences_in_Jwt", answer=401),
     Reply(
         403,
         3,
         "NO_UPGRADE_HERE",
         "this path takes no upgrade of the connection; the WebSocket is at /v1/stream",
         detail="upgrade_failed",
+    ),
+    Reply(
+        403,
+        7,
+        "ORIGIN_NOT_ALLOWED",
+        "pages of this origin may not open streams; if they shall, start the mesh with `eil up --cors-origin ORIGIN`",
+        detail="[foreign-origin]",
     ),
     Reply(
         403,
@@ -63,7 +86,8 @@ REPLIES: Sequence[Reply] = (
         413,
         8,
         "BODY_TOO_LARGE",
-        "the body is over 1 MiB; send less at once, or send it by gRPC, which takes more",
+        "the body is over what is taken here (1 MiB, telemetry of other protocols 16 MiB); send less at once, or send it by gRPC, "
+        "which takes more",
     ),
     Reply(
         429,
@@ -136,7 +160,7 @@ def _header(name: str, **match: object) -> Json:
 
 def _mappers(reply: Reply) -> list[Json]:
     grpc = _header("content-type", string_match={"prefix": "application/grpc"})
-    native = _header(ORIGINAL_PATH, present_match=True, invert_match=True)
+    native = _header(CAME_AS_REST, present_match=True, invert_match=True)
     applies = _applies(reply)
     retry = [_set(RETRY_KEY, str(reply.retry_after_s))] if reply.retry_after_s else []
     headers = [_set("grpc-status", str(reply.grpc)), *retry]
@@ -152,6 +176,7 @@ def _mappers(reply: Reply) -> list[Json]:
             "filter": applies[0] if len(applies) == 1 else {"and_filter": {"filters": applies}},
             "headers_to_add": retry,
             "body_format_override": _status(reply.grpc, reply.reason, reply.message, reply.retry_after_s),
+            **({"status_code": reply.answer} if reply.answer else {}),
         },
     ]
 

@@ -1,36 +1,26 @@
 """Keys and certificates, made at first run: what signs tokens, what verifies them, and the door's TLS.
 
-A file that exists is never overwritten; the one exception is a server or service certificate that is about to expire, or that lacks a
-host that is asked for: it is issued anew for the same key.
+A file that exists is never overwritten, with two exceptions: a server or service certificate that is about to expire, or that lacks a
+host that is asked for, is issued anew for the same key; and `rotation` replaces the signing key.
 """
 
-import base64
-import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from eil_mesh.errors import FailedPrecondition, InvalidArgument
-from eil_mesh.identity import DEFAULT_TENANT, ROLES
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from eil_mesh.errors import InvalidArgument
+from eil_mesh.identity import DEFAULT_TENANT
 from eil_mesh.services import OUTSIDERS, SERVICES
-from jwt.algorithms import RSAAlgorithm
+from eil_mesh.signing import public_jwk, sign_token
 
 from eil_gateway.certificates import Authority, load_key, moment, new_key, pem, self_signed
 
-ISSUER = AUDIENCE = "eil"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -71,7 +61,7 @@ class Keys:
         return self.folder / "tls.key"
 
 
-def _place(path: Path, content: bytes, *, replace: bool = False) -> None:
+def place(path: Path, content: bytes, *, replace: bool = False) -> None:
     """Put a whole file at a path, mode 0600; without `replace` a file that somebody else put there first stays."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
@@ -94,31 +84,20 @@ def _place(path: Path, content: bytes, *, replace: bool = False) -> None:
 def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
     """The file's content, made at first."""
     if not path.exists():
-        _place(path, make())
+        place(path, make())
     return path.read_bytes()
 
 
 def _folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.chmod(0o700)
+    if path.stat().st_mode & 0o777 != 0o700:  # an image's is so, and cannot be changed
+        path.chmod(0o700)
     return path
 
 
-def _new_signing_key() -> bytes:
+def new_signing_key() -> bytes:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _public_jwk(signing_pem: bytes) -> dict[str, Any]:
-    """The public JSON Web Key of a signing key; its id is its thumbprint (RFC 7638)."""
-    private = load_pem_private_key(signing_pem, None)
-    if not isinstance(private, rsa.RSAPrivateKey):
-        raise ValueError("signing.pem holds no RSA private key; remove it so that it is made anew")
-    whole = RSAAlgorithm.to_jwk(private.public_key(), as_dict=True)
-    public = {name: whole[name] for name in ("e", "kty", "n")}
-    digest = hashlib.sha256(json.dumps(public, separators=(",", ":"), sort_keys=True).encode()).digest()
-    thumbprint = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    return {**public, "kid": thumbprint, "alg": "RS256", "use": "sig"}
 
 
 def _authority(folder: Path, now_s: float) -> Authority:
@@ -131,7 +110,7 @@ def _ensure_certificate(folder: Path, authority: Authority, hosts: Sequence[str]
     now, path = moment(now_s), folder / "tls.crt"
     key = load_key(_kept(folder / "tls.key", lambda: pem(new_key())))
     if not authority.covers(_kept(path, lambda: authority.issue(key.public_key(), hosts, now)), hosts, now):
-        _place(path, authority.issue(key.public_key(), hosts, now), replace=True)
+        place(path, authority.issue(key.public_key(), hosts, now), replace=True)
 
 
 def ensure_keys(state: Path, *, hosts: Sequence[str] = LOCAL_HOSTS, now_s: float | None = None) -> Keys:
@@ -144,8 +123,8 @@ def ensure_keys(state: Path, *, hosts: Sequence[str] = LOCAL_HOSTS, now_s: float
     """
     now_s = time.time() if now_s is None else now_s
     keys = Keys(_folder(_folder(state) / "keys"))
-    signing = _kept(keys.signing, _new_signing_key)
-    _kept(keys.jwks, lambda: json.dumps({"keys": [_public_jwk(signing)]}, indent=2).encode())
+    signing = _kept(keys.signing, new_signing_key)
+    _kept(keys.jwks, lambda: json.dumps({"keys": [public_jwk(signing)]}, indent=2).encode())
     _ensure_certificate(keys.folder, _authority(keys.folder, now_s), hosts, now_s)
     return keys
 
@@ -166,7 +145,7 @@ def service_certificates(folder: Path, names: Sequence[str], *, now_s: float | N
     ca = (folder / "ca.crt").read_bytes()
     for name in names:
         own = _folder(folder / name)
-        _place(own / "ca.crt", ca, replace=True)
+        place(own / "ca.crt", ca, replace=True)
         _ensure_certificate(own, authority, (name,) if name in OUTSIDERS else (f"eil-{name}", "localhost"), now_s)
 
 
@@ -193,19 +172,6 @@ def issue_token(
         InvalidArgument: an unknown role, or an empty subject or tenant.
         FailedPrecondition: there are no keys yet.
     """
-    if not subject or not tenant or not roles or not set(roles) <= set(ROLES):
-        raise InvalidArgument(f"a token needs a subject, a tenant and roles of {', '.join(ROLES)}; got {list(roles)}")
-    signing = Keys(state / "keys").signing
-    if not signing.exists():
-        raise FailedPrecondition(f"{signing} is missing: the mesh never ran here; start it with `eil up`")
-    private = signing.read_bytes()
-    claims = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": subject,
-        "tenant": tenant,
-        "roles": list(roles),
-        "iat": int(now_s),
-        "exp": int(now_s + ttl_s),
-    }
-    return jwt.encode(claims, private, algorithm="RS256", headers={"kid": _public_jwk(private)["kid"]})
+    return sign_token(
+        Keys(state / "keys").signing, subject=subject, roles=roles, tenant=tenant, ttl_s=ttl_s, now_s=now_s
+    )

@@ -1,14 +1,18 @@
 """The door's listeners: TLS 1.3 for the world, and plain HTTP on loopback for Envoy's own figures."""
 
-from collections.abc import Sequence
-
+from eil_gateway.clusters import COLLECTOR, from_file, secret
 from eil_gateway.errors import local_replies
-from eil_gateway.policy import jwt_filter, role_filter
-from eil_gateway.routes import route_config
+from eil_gateway.options import Options
+from eil_gateway.policy import JWT, RBAC, origin_filter
+from eil_gateway.routes import LINES, route_config, token_bucket
 from eil_gateway.transcoding import BODY_BYTES, TRANSCODER, transcoder
 from eil_gateway.xds import Json, extension, http_filter, typed
 
 ACCESS_LOG = "gateway/access.log"
+BUFFERED_BYTES = 1024 * 1024
+"""Bytes that wait in a connection before its sender is slowed down, where nothing larger has to be held whole."""
+JWT_FILE, ROLES_FILE = "gateway/jwt.json", "gateway/roles.json"
+"""The configuration of the filters that judge tokens and roles."""
 STRIPPED_PREFIXES = ("x-eil-", "x-envoy-", "x-jwt-", "x-forwarded-", "x-original-")
 """Headers that speak of identity or route: behind the door they are believed, so nobody may bring them."""
 STRIPPED = ("x-request-id", "x-real-ip", "forwarded", "grpc-tags-bin", "grpc-trace-bin")
@@ -47,32 +51,60 @@ def _access_log() -> Json:
 
 
 def _flood_limit(requests_per_s: int) -> Json:
-    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    return http_filter(
-        "local_ratelimit",
-        "local_ratelimit",
-        "LocalRateLimit",
-        stat_prefix="flood",
-        token_bucket={"max_tokens": requests_per_s, "tokens_per_fill": requests_per_s, "fill_interval": "1s"},
-        filter_enabled={**always, "runtime_key": "door.flood.enabled"},
-        filter_enforced={**always, "runtime_key": "door.flood.enforced"},
-        rate_limited_as_resource_exhausted=True,
-    )
+    limit = token_bucket("flood", requests_per_s)
+    return http_filter("local_ratelimit", "local_ratelimit", "LocalRateLimit", **limit)
 
 
-def _filters(requests_per_s: int) -> list[Json]:
+def _lines() -> Json:
+    """Names the type of newline-delimited JSON, which the transcoder calls JSON."""
+    script = """
+        function envoy_on_response(response)
+          local headers = response:headers()
+          if headers:get(":status") == "200" and headers:get("content-type") == "application/json" then
+            headers:replace("content-type", "application/x-ndjson")
+          end
+        end"""
+    return {**extension(LINES, "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": script})}
+
+
+def _policy_filter(name: str, file: str, kind: str) -> Json:
+    """A filter whose configuration is replaced while the door stands: keys and issuers come and go."""
+    types = [f"envoy.extensions.filters.http.{kind}"]
+    return {"name": name, "config_discovery": {"config_source": from_file(file), "type_urls": types}}
+
+
+def _filters(options: Options) -> list[Json]:
     """In this order: gRPC-Web and REST become gRPC before tokens and roles are judged, so that one policy covers them all."""
     body = http_filter("buffer", "buffer", "Buffer", max_request_bytes=BODY_BYTES)
     return [
         http_filter("cors", "cors", "Cors"),
+        {**_lines(), "disabled": True},  # routes switch on this
         http_filter("grpc_web", "grpc_web", "GrpcWeb"),
-        _flood_limit(requests_per_s),
-        {**body, "disabled": True},  # a route switches it on
+        _flood_limit(options.requests_per_s),
+        origin_filter(options),
+        {**body, "disabled": True},  # and this
         {"name": TRANSCODER, "typed_config": transcoder()},
-        jwt_filter(),
-        role_filter(),
+        _policy_filter(JWT, JWT_FILE, "jwt_authn.v3.JwtAuthentication"),
+        _policy_filter(RBAC, ROLES_FILE, "rbac.v3.RBAC"),
         http_filter("router", "router", "Router", suppress_envoy_headers=True),
     ]
+
+
+def _tracing(options: Options) -> Json:
+    """Where a trace begins. Who brings one decides whether it is recorded: agents and tests follow theirs through the mesh."""
+    samplers = "envoy.tracers.opentelemetry.samplers"
+    kinds = "extensions.tracers.opentelemetry.samplers.v3"
+    share = {"numerator": round(options.traced * 1_000_000), "denominator": "MILLION"}
+    begun = extension(
+        f"{samplers}.trace_id_ratio_based", f"{kinds}.TraceIdRatioBasedSamplerConfig", sampling_percentage=share
+    )
+    config = typed(
+        "config.trace.v3.OpenTelemetryConfig",
+        grpc_service={"envoy_grpc": {"cluster_name": COLLECTOR}, "timeout": "1s"},
+        service_name="eil-gateway",
+        sampler=extension(f"{samplers}.parent_based", f"{kinds}.ParentBasedSamplerConfig", wrapped_sampler=begun),
+    )
+    return {"provider": {"name": "envoy.tracers.opentelemetry", "typed_config": config}}
 
 
 def _connection_manager(prefix: str, filters: list[Json], **options: object) -> Json:
@@ -86,16 +118,12 @@ def _connection_manager(prefix: str, filters: list[Json], **options: object) -> 
 
 
 def _tls() -> Json:
-    certificate = {
-        "certificate_chain": {"filename": "keys/tls.crt"},
-        "private_key": {"filename": "keys/tls.key"},
-    }
     context = typed(
         "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         common_tls_context={
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
             "alpn_protocols": ["h2", "http/1.1"],
-            "tls_certificates": [certificate],
+            "tls_certificate_sds_secret_configs": [secret("door")],
         },
     )
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
@@ -105,11 +133,11 @@ def _socket(host: str, port: int) -> Json:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def door(host: str, port: int, cors_origins: Sequence[str], requests_per_s: int) -> Json:
+def door(options: Options) -> Json:
     """The listener that the world sees."""
     manager = _connection_manager(
         "door",
-        _filters(requests_per_s),
+        _filters(options),
         use_remote_address=True,
         early_header_mutation_extensions=[_stripping()],
         always_set_request_id_in_response=True,
@@ -125,20 +153,29 @@ def door(host: str, port: int, cors_origins: Sequence[str], requests_per_s: int)
             "max_headers_count": 100,
             "headers_with_underscores_action": "REJECT_REQUEST",  # some servers read x_eil_service as x-eil-service
         },
-        http2_protocol_options={"max_concurrent_streams": 1024},
+        http2_protocol_options={
+            "max_concurrent_streams": 1024,
+            "initial_stream_window_size": BUFFERED_BYTES,
+            "initial_connection_window_size": 4 * BUFFERED_BYTES,
+        },
         upgrade_configs=[{"upgrade_type": "websocket", "enabled": False}],  # a route switches it on
         access_log=[_access_log()],
         local_reply_config=local_replies(),
-        route_config=route_config(cors_origins),
+        route_config=route_config(options),
+        **({"tracing": _tracing(options)} if options.otlp else {}),
     )
     return {
         "name": "door",
-        "address": _socket(host, port),
-        "filter_chains": [{"filters": [manager], "transport_socket": _tls()}],
+        "address": _socket(options.host, options.port),
+        "per_connection_buffer_limit_bytes": BUFFERED_BYTES,
+        # A client that shakes no hands holds a connection no longer than this.
+        "filter_chains": [
+            {"filters": [manager], "transport_socket": _tls(), "transport_socket_connect_timeout": "10s"}
+        ],
     }
 
 
-def figures(port: int) -> Json:
+def figures(host: str, port: int) -> Json:
     """`/stats/prometheus` and `/ready` of Envoy's admin interface, which itself stays on a private socket: it can stop the process."""
     routes = [
         {"match": {"path": path}, "route": {"cluster": "admin", "timeout": "10s"}}
@@ -150,4 +187,4 @@ def figures(port: int) -> Json:
         [http_filter("router", "router", "Router")],
         route_config={"name": "figures", "virtual_hosts": [everything]},
     )
-    return {"name": "figures", "address": _socket("127.0.0.1", port), "filter_chains": [{"filters": [manager]}]}
+    return {"name": "figures", "address": _socket(host, port), "filter_chains": [{"filters": [manager]}]}

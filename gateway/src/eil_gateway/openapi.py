@@ -4,6 +4,7 @@ Structure comes from the descriptors of the generated code, descriptions from th
 the document is made in a checkout of the repository. The bridge's own paths (/v1/health, /v1/stream, /mcp) are in no proto and not in it.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,8 +79,8 @@ BEARER: Json = {
 
 def _refusal(statuses: Sequence[int], services: str) -> Json:
     """A response: what refuses with these statuses, and the door's own reasons as a list."""
-    replies = [reply for reply in REPLIES if reply.http in statuses]
-    reasons = (f"* {reply.http} `{reply.reason}`: {re.sub('%[^%]+%', '…', reply.message)}" for reply in replies)
+    replies = [reply for reply in REPLIES if reply.status in statuses]
+    reasons = (f"* {reply.status} `{reply.reason}`: {re.sub('%[^%]+%', '…', reply.message)}" for reply in replies)
     headers = {"x-request-id": REQUEST_ID}
     if any(reply.retry_after_s for reply in replies):
         headers["retry-after"] = {"$ref": "#/components/headers/RetryAfter"}
@@ -92,7 +93,7 @@ def _refusal(statuses: Sequence[int], services: str) -> Json:
 
 def _refusals() -> Json:
     named = {response_name(status): _refusal([status], f"{CODES[status]} of a service") for status in DESCRIBED}
-    others = [reply.http for reply in REPLIES if reply.http not in DESCRIBED]
+    others = [reply.status for reply in REPLIES if reply.status not in DESCRIBED]
     return {**named, "Default": _refusal(others, "Any other refusal of a service")}
 
 
@@ -191,13 +192,15 @@ def render(described: Json) -> str:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Print the document of the services that are named, or of all."""
+    """Print the document of the services that are named, or of all; with --json first as JSON."""
+    names = list(arguments)
+    as_json = names[:1] == ["--json"]
     try:
-        text = render(document(list(arguments)))
+        tree = document(names[as_json:])
     except (LookupError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
-    sys.stdout.write(text)
+    sys.stdout.write(json.dumps(tree, ensure_ascii=False, indent=1) + "\n" if as_json else render(tree))
     return 0
 
 

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from eil_gateway.contract import Method, all_methods
+from eil_gateway.contract import Method, own_methods
 from eil_gateway.openapi_rules import is_map, refused_if_absent
 from eil_gateway.openapi_schema import WELL_KNOWN, Schemas
 from eil_gateway.policy import grants
@@ -27,9 +27,9 @@ IDEMPOTENCY_KEY: Json = {
     "schema": {"type": "string"},
 }
 STREAM = (
-    "A stream: one JSON array; with `Accept: application/x-ndjson` a JSON object a line (the content type of the answer stays"
-    " application/json); with `Accept: text/event-stream` an event for each object, its JSON after `data: `. An error after the first"
-    " object ends the stream there and is not announced: only gRPC clients learn of it."
+    "A stream: one JSON array; with `Accept: application/x-ndjson` a JSON object a line; with `Accept: text/event-stream`"
+    " an event for each object, its JSON after `data: `. A stream that fails after its first object ends with one more, which has `error`,"
+    " a google.rpc.Status; what ends without its closing bracket, or by a reset, was cut off."
 )
 """How the door writes the stream of a service."""
 
@@ -73,7 +73,7 @@ def _descriptor(path: str) -> MethodDescriptor:
 def bindings(services: Sequence[str]) -> Iterator[Binding]:
     """Every binding of the services' methods that some role may call."""
     http: Any = annotations_pb2.http  # the generated type is that of any extension
-    for method in all_methods():
+    for method in own_methods():
         descriptor = _descriptor(method.path)
         if method.service not in services or not method.access.roles or not descriptor.GetOptions().HasExtension(http):
             continue

@@ -38,6 +38,12 @@ class FakeRegimeSettings(MeshSettings):
     service: ClassVar[str] = "regime"
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """What is due is cut at once."""
+    monkeypatch.setattr("eil_atlas.cutter.LOOK_EVERY_S", 0.05)
+
+
 async def on_archive(tmp_path: Path, work: Callable[[Callable[[], Archive]], T]) -> T:
     """What `work` answers, in a thread, beside an Atlas that has cut six hours of a source and an hour of another."""
 

@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -74,6 +75,9 @@ def test_no_effect_is_copied_without_its_cause(state, tmp_path):
     paths = [state / "atlas.db", state / "regime.db"]
     with Writers(state):
         for turn in range(15):
+            passed, deadline = newest(paths[1]), time.monotonic() + 5
+            while newest(paths[1]) == passed and time.monotonic() < deadline:
+                time.sleep(0.001)
             with instant(paths) as moment:
                 for path in paths:
                     moment.copy(path, tmp_path / f"{turn}-{path.name}")

@@ -1,6 +1,8 @@
 """Offline verification on a real store: what holds, and each way in which it does not."""
 
 import asyncio
+import gzip
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -8,10 +10,14 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from eil.decision.v1 import decision_pb2
 from eil.regime.v1 import regime_pb2
 from eil_cli.audit import JournalReport, verify_state
+from eil_cli.audit_log import NotAnExport, export, records, unpack
 from eil_mesh.anchor import sign_head, signing_key
+from eil_mesh.call import Call, serving
 from eil_mesh.clock import ManualClock
+from eil_mesh.identity import Principal
 from eil_mesh.journal import chain_hash
 from eil_mesh.store import Store, Tx
 
@@ -201,3 +207,131 @@ def test_heads_that_cannot_be_read_are_a_problem(state: Path) -> None:
 def test_a_folder_without_state_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="--state"):
         verify_state(tmp_path)
+
+
+SET_MODE = f"/{decision_pb2.DESCRIPTOR.services_by_name['DecisionService'].full_name}/SetMode"
+
+
+async def _asked(state: Path, subject: str, tenant: str) -> None:
+    store = Store(state / "decision.db", "", ManualClock(), durable=False)
+    principal = Principal(subject, tenant, frozenset({"operator"}), token=True)
+    with serving(Call(SET_MODE, f"req-{subject}", principal)):
+        await store.write(lambda tx: tx.journal.append(1, tenant, "topic", "dc-01", regime_pb2.RegimeShift(id="1")))
+    store.close()
+
+
+def test_the_log_says_who_asked_for_what(state: Path) -> None:
+    for subject, tenant in (("anna", "acme"), ("bert", "acme"), ("anna", "other")):
+        asyncio.run(_asked(state, subject, tenant))
+
+    everything = records(state)
+
+    assert [(one.record.subject, one.tenant) for one in everything] == [
+        ("anna", "acme"),
+        ("bert", "acme"),
+        ("anna", "other"),
+    ]
+    first = everything[0]
+    assert (first.journal, first.offset, list(first.record.offsets)) == ("decision/0", 2, [1])
+    assert (first.record.method, first.record.request_id) == (SET_MODE, "req-anna")
+    assert [one.tenant for one in records(state, subject="anna")] == ["acme", "other"]
+    assert [one.record.subject for one in records(state, tenant="acme")] == ["anna", "bert"]
+    assert records(state, subject="carl") == []
+
+
+@pytest.fixture(params=["log.jsonl", "log.jsonl.gz"])
+def exported(request: pytest.FixtureRequest, state: Path, tmp_path: Path) -> Path:
+    asyncio.run(_asked(state, "anna", "acme"))
+    path = tmp_path / request.param
+    assert export(state, path) == 12
+    return path
+
+
+def verified(path: Path, tmp_path: Path) -> dict[str, JournalReport]:
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    unpack(path, folder)
+    return {report.journal: report for report in verify_state(folder)}
+
+
+def test_an_export_can_be_verified_by_itself(exported: Path, tmp_path: Path) -> None:
+    reports = verified(exported, tmp_path)
+
+    assert not any(report.problems for report in reports.values())
+    regime_report = reports["regime/0"]
+    assert (regime_report.entries, regime_report.heads, regime_report.not_anchored) == (10, 2, 2)
+    assert reports["decision/0"].entries == 2
+
+
+def lines_of(path: Path) -> list[str]:
+    return (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode().splitlines()
+
+
+def changed(path: Path, change: Callable[[list[str]], list[str]]) -> Path:
+    altered = path.with_name("altered.jsonl")
+    altered.write_text("\n".join(change(lines_of(path))) + "\n")
+    return altered
+
+
+def _with(line: str, **fields: object) -> str:
+    return json.dumps({**json.loads(line), **fields})
+
+
+def _swapped(lines: list[str]) -> list[str]:
+    """The last two entries of regime in each other's place."""
+    one, other = json.loads(lines[-2]), json.loads(lines[-1])
+    return [
+        *lines[:-2],
+        json.dumps({**other, "offset": one["offset"]}),
+        json.dumps({**one, "offset": other["offset"]}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda lines: [*lines[:-1], _with(lines[-1], tenant="mine")], "the hash of entry 10 does not follow"),
+        (lambda lines: [*lines[:-1], _with(lines[-1], payload="AAAA")], "the payload of entry 10 was altered"),
+        (lambda lines: [*lines[:-2], lines[-1]], "entries 9 to 9 are missing"),
+        (lambda lines: lines[:-4], "entry 8 was anchored, but the journal ends at entry 6"),
+        (_swapped, "the hash of entry 9 does not follow"),
+    ],
+    ids=["changed", "payload", "removed", "cut off", "reordered"],
+)
+def test_an_export_that_was_tampered_with_does_not_hold(
+    exported: Path, tmp_path: Path, change: Callable[[list[str]], list[str]], expected: str
+) -> None:
+    problems = verified(changed(exported, change), tmp_path)["regime/0"].problems
+
+    assert any(expected in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[1:],
+        lambda lines: [*lines, "{"],
+        lambda lines: [*lines, lines[-1]],
+        lambda lines: [*lines, _with(lines[-1], journal="../../evil/0")],
+        lambda lines: [],
+    ],
+    ids=["no header", "cut", "twice", "elsewhere", "empty"],
+)
+def test_what_is_no_export_is_refused(exported: Path, tmp_path: Path, change: Callable[[list[str]], list[str]]) -> None:
+    with pytest.raises(NotAnExport):
+        verified(changed(exported, change), tmp_path)
+
+
+def test_bulk_goes_out_as_digests(state: Path, tmp_path: Path) -> None:
+    async def sense() -> None:
+        store = Store(state / "regime.db", "", ManualClock(), durable=False)
+        record = regime_pb2.TelemetryRecord(source="dc-01")
+        await store.write(lambda tx: tx.journal.append(1, "default", "eil.sense.telemetry", "dc-01", record))
+        store.close()
+
+    asyncio.run(sense())
+    export(state, tmp_path / "log.jsonl")
+
+    last = json.loads(lines_of(tmp_path / "log.jsonl")[-1])
+    assert (last["topic"], last["payload"], last["salt"]) == ("eil.sense.telemetry", None, "")
+    assert not any(report.problems for report in verified(tmp_path / "log.jsonl", tmp_path).values())

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from eil_cli.embedded import GATEWAY, Plan, StateUnsafe, health_socket, plan, private_folder
+from eil_cli.embedded import GATEWAY, PROCESSES, Plan, StateUnsafe, health_socket, plan, private_folder
 from eil_cli.health import service_serves
 from eil_cli.ports import HeldPort, PortBusy
 from eil_mesh.clock import SystemClock
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.server import Mesh
-from eil_mesh.services import SERVICES
+from eil_mesh.services import FRONTS, SERVICES
 from eil_mesh.settings import MeshSettings, load_settings
 
 
@@ -25,11 +25,13 @@ def release(planned: Plan) -> Plan:
 def test_every_service_and_then_the_gateway(tmp_path: Path) -> None:
     planned = release(plan(tmp_path, None))
 
-    assert [spec.name for spec in planned.specs] == [*SERVICES, GATEWAY]
-    assert [spec.after_others for spec in planned.specs] == [False] * len(SERVICES) + [True]
+    assert [spec.name for spec in planned.specs] == [*SERVICES, *FRONTS, GATEWAY]
+    assert [spec.after_others for spec in planned.specs] == [False] * len(PROCESSES) + [True]
     for spec in planned.specs[:-1]:
-        assert spec.command == (sys.executable, "-P", "-m", f"eil_{spec.name}")
-        kind = type("Settings", (MeshSettings,), {"service": spec.name})
+        service = FRONTS.get(spec.name, spec.name)
+        module = [f"eil_{service}"] if service == spec.name else ["eil_mesh.front", service]
+        assert spec.command == (sys.executable, "-P", "-m", *module)
+        kind = type("Settings", (MeshSettings,), {"service": service})
         port = load_settings(kind, dict(spec.env)).metrics_port
         assert planned.endpoint.metrics[spec.name] == f"http://127.0.0.1:{port}/metrics"
 
@@ -51,7 +53,10 @@ def test_ports_are_distinct_and_kept_where_they_are_free(tmp_path: Path) -> None
     again = release(plan(tmp_path, None)).endpoint
 
     assert (again.url, again.grpc, again.metrics) == (first.url, first.grpc, first.metrics)
-    assert len({again.url.rpartition(":")[2], *(url.split(":")[2] for url in again.metrics.values())}) == 11
+    assert (
+        len({again.url.rpartition(":")[2], *(url.split(":")[2] for url in again.metrics.values())})
+        == len(PROCESSES) + 2
+    )
 
     with HeldPort(int(first.url.rpartition(":")[2])):
         assert release(plan(tmp_path, None)).endpoint.url != first.url

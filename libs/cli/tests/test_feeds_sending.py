@@ -13,7 +13,7 @@ from eil_cli.feeds.outbox import CAPACITY, LONGEST_WAIT_S, Outbox, Sample
 from eil_cli.feeds.times import rfc3339, unix_s
 
 DOWN = DoorError(NOT_REACHED, "UNREACHABLE", "nobody answers")
-BAD = DoorError(400, "PHYSICALLY_IMPOSSIBLE", "cpu_usage is 75 but must lie between 0 and 1")
+BAD = DoorError(400, "PHYSICS_VIOLATED", "cpu_usage is 75 but must lie between 0 and 1")
 
 
 class FakeDoor:
@@ -94,7 +94,7 @@ def test_a_sample_refused_for_good_does_not_block_the_others():
     outbox.put(Sample(1.0, {"cpu_usage": 0.75}))
     outbox.flush(1.0)
     assert (outbox.tally.refused, outbox.tally.sent) == (1, 1)
-    assert any("PHYSICALLY_IMPOSSIBLE" in line for line in lines)
+    assert any("PHYSICS_VIOLATED" in line for line in lines)
 
 
 def test_a_contact_opens_a_new_door_when_the_token_ages_or_is_refused():

@@ -176,9 +176,13 @@ class TestRetries:
         assert len(asked) == 1
 
     def test_the_service_config_names_idempotent_calls_alone(self):
-        config = json.loads(service_config(decision_pb2.DESCRIPTOR.services_by_name["DecisionService"]))
+        interface = decision_pb2.DESCRIPTOR.services_by_name["DecisionService"]
+        config = json.loads(service_config(interface.full_name, interface))
         assert config["loadBalancingConfig"] == [{"round_robin": {}}]
-        (policy,) = config["methodConfig"]
+        assert config["healthCheckConfig"] == {"serviceName": "eil.decision.v1.DecisionService"}
+        policy, once = config["methodConfig"]
+        assert [name["method"] for name in once["name"]] == ["Act"]
+        assert (once["waitForReady"], "retryPolicy" in once) == (True, False)
         assert {name["method"] for name in policy["name"]} == {
             "GetDecision",
             "GetDecisionTree",

@@ -1,12 +1,14 @@
 """What only PostgreSQL can do to a store: lose the session, be taken over, refuse a role; and values that go there and back."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import aclosing, suppress
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -17,8 +19,8 @@ from eil_mesh.errors import FailedPrecondition, InvalidArgument, Unavailable
 from eil_mesh.event_log import tail
 from eil_mesh.journal import verify
 from eil_mesh.pipeline import Session
-from eil_mesh.postgres import PostgresStore
-from eil_mesh.testing import postgres_schema, postgres_url
+from eil_mesh.postgres import PostgresStore, prepare
+from eil_mesh.testing import end_sessions, postgres_schema, postgres_url
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -47,9 +49,9 @@ def note(what: str):
     return work
 
 
-def admin(statement: sql.Composable | str, *values: str) -> None:
+def admin(statement: sql.Composed) -> None:
     with psycopg.connect(postgres_url(), autocommit=True) as conn:
-        conn.execute(statement if isinstance(statement, sql.Composable) else sql.SQL(statement), values or None)  # pyright: ignore[reportArgumentType]
+        conn.execute(statement)
 
 
 async def facts(store: PostgresStore) -> list[str]:
@@ -58,7 +60,7 @@ async def facts(store: PostgresStore) -> list[str]:
 
 async def test_a_lost_session_fails_what_it_carried_and_the_next_goes_on(store, name):
     await store.write(note("a"))
-    admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", f"eil-{name}")
+    end_sessions(postgres_url(), f"eil-{name}")
     with pytest.raises(Unavailable):
         await store.write(note("b"))
     assert await store.write(note("c")) == 2
@@ -83,13 +85,41 @@ async def test_whoever_comes_while_the_writer_lives_is_refused_and_may_come_afte
     again.close()
 
 
+async def test_the_next_releases_tables_are_made_beside_a_writer(store, name):
+    await store.write(note("a"))
+    prepare(postgres_url(), name, SCHEMA + "CREATE TABLE IF NOT EXISTS more (what TEXT PRIMARY KEY);")
+    prepare(postgres_url(), name, SCHEMA)
+    assert await store.write(note("b")) == 2, "the writer goes on"
+    assert await store.read(lambda conn: conn.execute("SELECT count(*) FROM more").fetchone()[0]) == 0
+
+
+def test_a_service_makes_its_tables_and_ends(name):
+    database = sql.Identifier(name)
+    admin(sql.SQL("CREATE DATABASE {}").format(database))
+    url = urlsplit(postgres_url())._replace(path=f"/{name}").geturl()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "eil_economy", "--migrate"],
+            env={**os.environ, "EIL_ECONOMY_DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "tables are there" in done.stderr
+        with psycopg.connect(url) as conn:
+            assert conn.execute("SELECT count(*) FROM economy.journal").fetchone()
+    finally:
+        admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
 async def test_what_was_acknowledged_survives_a_kill_of_the_writer(name):
     script = textwrap.dedent(
         f"""
         import asyncio
         from eil.economy.v1 import economy_pb2
         from eil_mesh.clock import SystemClock
-        from eil_mesh.postgres import PostgresStore
+        from eil_mesh.postgres import PostgresStore, prepare
 
         def note(what):
             def work(tx):
@@ -261,7 +291,7 @@ async def test_reads_fail_as_unavailable_while_the_server_is_away_and_go_on_afte
         lambda conn: [row["what"] for row in conn.execute("SELECT what FROM facts")]
     )
     for read in (lambda: _twice(store), lambda: _glanced(store)):
-        admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", f"eil-{name}")
+        end_sessions(postgres_url(), f"eil-{name}")
         with pytest.raises(Unavailable) as refused:
             await read()
         assert refused.value.retry_after_s

@@ -97,6 +97,11 @@ def test_settings_do_not_change():
         settings.window_s = 1.0
 
 
+def test_one_key_signs_whatever_the_service_says():
+    assert RegimeSettings(state=Path("s")).signing_key() == Path("s/keys/regime.ed25519")
+    assert RegimeSettings(head_key=Path("/tls/head.ed25519")).signing_key() == Path("/tls/head.ed25519")
+
+
 def test_addresses_follow_the_profile():
     embedded = load_settings(RegimeSettings, {})
     assert (embedded.address(), embedded.peer("atlas")) == ("unix:regime.sock", "unix:atlas.sock")

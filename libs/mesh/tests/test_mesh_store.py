@@ -195,6 +195,16 @@ async def test_watchers_hear_of_commits_that_wrote_to_the_journal(store):
     assert event.is_set()
 
 
+async def test_a_pause_ends_with_the_service_and_not_with_a_commit(store):
+    await store.pause(0.01)
+    pause = asyncio.create_task(store.pause(60.0))
+    await store.write(note("fact"))
+    await asyncio.sleep(0)
+    assert not pause.done()
+    store.release()
+    await asyncio.wait_for(pause, 5.0)
+
+
 async def test_what_was_acknowledged_survives_a_kill(tmp_path):
     script = textwrap.dedent(
         f"""

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from eil_atlas.domain.field import MOST_WORK, Field, Readings, affordable, believe, estimate
+from eil_atlas.domain.field import LOCAL_SHARES, MOST_WORK, Field, Readings, _forward, affordable, believe, estimate
 from eil_atlas.domain.heat_kernel import Axis, GraphKernel, GridKernel, path_kernel
 from numpy.typing import ArrayLike
-from scipy.linalg import inv
+from scipy.linalg import inv, solve_triangular
 
 HALL = GridKernel(Axis.over([1, 8]), Axis.over([1, 20]))
 EVERY = np.arange(HALL.cells)
@@ -45,6 +45,16 @@ def test_a_posterior_is_that_of_the_joint_normal_distribution():
     found = estimate(HALL, belief, given, EVERY)
     np.testing.assert_allclose(found.values, mean, rtol=1e-3)
     np.testing.assert_allclose(found.uncertainties, np.sqrt(square - mean**2), rtol=2e-3)
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 256])
+def test_forward_substitution_agrees_with_scipy_where_the_least_local_share_leaves_the_condition(n):
+    rng = np.random.default_rng(n)
+    spots = rng.integers(0, HALL.cells, n)  # several sources stand in one place
+    lower = np.linalg.cholesky(HALL.covariance((256.0, 256.0), spots, spots) + LOCAL_SHARES[0] * np.eye(n))
+    right = HALL.covariance((256.0, 256.0), spots, EVERY)
+    expected = solve_triangular(lower, right, lower=True)
+    np.testing.assert_allclose(_forward(lower, right), expected, atol=1e-12 * np.abs(expected).max())
 
 
 def test_weights_add_up_and_the_same_readings_make_the_same_map_in_any_order():

@@ -71,6 +71,18 @@ class House:
         return websockets.unix_connect("bridge.sock", uri, additional_headers=headers, **options)
 
     @contextlib.asynccontextmanager
+    async def server_sent(
+        self, bearer: str, query: str = "", last_id: str = ""
+    ) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+        """Blocks of /v1/stream as server-sent events: fields by name; a comment's name is empty."""
+        headers = {"authorization": f"Bearer {bearer}", "accept": "text/event-stream"}
+        if last_id:
+            headers["last-event-id"] = last_id
+        async with self.http(**headers) as client, client.stream("GET", f"/v1/stream?{query}") as answer:
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+            yield blocks(answer.aiter_lines())
+
+    @contextlib.asynccontextmanager
     async def repeating(self, service: str, topic: str, key: str, message: Message, tenant: str = "default"):
         """Writes the event again and again: a stream shows what is written after it has subscribed, which nobody sees."""
 
@@ -86,6 +98,18 @@ class House:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+async def blocks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, str]]:
+    """What lies between empty lines."""
+    block: dict[str, str] = {}
+    async for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            block[name] = value.removeprefix(" ")
+        elif block:
+            yield block
+            block = {}
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -23,13 +25,22 @@ async def test_health_names_every_service_and_says_which_one_is_down(house: Any)
                 well = await client.get("/v1/health")
             assert (well.status_code, well.json()) == (
                 200,
-                {"status": "SERVING", "services": dict.fromkeys(OTHERS, "SERVING")},
+                {
+                    "status": "SERVING",
+                    "services": dict.fromkeys(OTHERS, "SERVING"),
+                    "reasons": {},
+                    "version": version("eil-bridge"),
+                },
             )
 
             while (answer := await client.get("/v1/health")).status_code == 200:
                 await asyncio.sleep(0.1)
             expected = {**dict.fromkeys(OTHERS, "SERVING"), OTHERS[-1]: "UNREACHABLE"}
-            assert (answer.status_code, answer.json()) == (503, {"status": "DEGRADED", "services": expected})
+            tree = answer.json()
+            assert (answer.status_code, tree["status"], tree["services"]) == (503, "DEGRADED", expected)
+            assert tree["reasons"].keys() == {OTHERS[-1]}
+            assert "nobody listens" in tree["reasons"][OTHERS[-1]]
+            assert ".sock" not in answer.text, "anybody may ask: no address is told"
 
 
 async def test_a_service_that_says_it_does_not_serve_is_not_serving(house: Any):
@@ -42,8 +53,23 @@ async def test_a_service_that_says_it_does_not_serve_is_not_serving(house: Any):
         answer = await client.get("/v1/health")
         await server.stop(0)
     assert answer.status_code == 503
-    states = answer.json()["services"]
+    states, reasons = answer.json()["services"], answer.json()["reasons"]
     assert (states["regime"], states["market"], states["atlas"]) == ("SERVING", "NOT_SERVING", "UNREACHABLE")
+    assert "starting or stopping" in reasons["market"]
+    assert "nobody listens" in reasons["atlas"]
+    assert "regime" not in reasons
+
+
+async def test_a_service_that_accepts_and_says_nothing_is_found_out_within_a_second(house: Any):
+    listener = socket.socket(socket.AF_UNIX)
+    with contextlib.closing(listener):
+        async with house.service("regime"), house.bridge(), house.http() as client:
+            listener.bind("market.sock")
+            listener.listen()
+            answer = await client.get("/v1/health")
+    tree = answer.json()
+    assert (tree["services"]["market"], tree["services"]["regime"]) == ("UNREACHABLE", "SERVING")
+    assert "no answer within 1 s" in tree["reasons"]["market"]
 
 
 class Counting:
@@ -52,7 +78,7 @@ class Counting:
     def __init__(self) -> None:
         self.asked, self.now, self.most = 0, 0, 0
 
-    def stub(self, _make: Any, _service: str) -> "Counting":
+    def stub(self, _make: Any, _service: str, *, well: bool) -> "Counting":
         return self
 
     async def Check(self, _request: Any, timeout: float) -> Any:
@@ -90,7 +116,6 @@ async def test_every_refusal_has_the_same_body(house: Any):
         refusals = {
             "missing": await client.get("/v1/nope"),
             "method": await client.delete("/v1/health"),
-            "upgrade": await client.get("/v1/stream"),
             "token": await client.post("/mcp", json={}),
             "forged": await client.post("/mcp", json={}, headers={"authorization": "Bearer a.b.c"}),
             "basic": await client.post("/mcp", json={}, headers={"authorization": "Basic YTpi"}),
@@ -100,7 +125,6 @@ async def test_every_refusal_has_the_same_body(house: Any):
     assert found == {
         "missing": (404, 12),
         "method": (405, 12),
-        "upgrade": (426, 12),
         "token": (401, 16),
         "forged": (401, 16),
         "basic": (401, 16),
@@ -108,7 +132,6 @@ async def test_every_refusal_has_the_same_body(house: Any):
     assert reasons == {
         "missing": "NO_SUCH_PATH",
         "method": "NO_SUCH_METHOD",
-        "upgrade": "UPGRADE_REQUIRED",
         "token": "TOKEN_MISSING",
         "forged": "TOKEN_INVALID",
         "basic": "TOKEN_INVALID",

@@ -13,15 +13,14 @@ from eil.decision.v1 import decision_pb2
 from eil.economy.v1 import economy_pb2
 from eil.events.v1 import event_log_pb2
 from eil.regime.v1 import regime_pb2
-from eil_bridge import events
-from eil_bridge.callers import Caller
-from eil_bridge.outbox import EXPIRED, STOPPING, TOO_SLOW, Ending, Outbox
-from eil_bridge.stream import Wish
+from eil_bridge import events, pipes
+from eil_bridge.endings import EXPIRED, STOPPING, TOO_SLOW, Ending
 from eil_mesh.clock import MICROSECONDS, ManualClock
-from eil_mesh.identity import Principal
+from eil_mesh.errors import EilError
 from eil_mesh.testing import FOR_EVER_S
 from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 
 TELEMETRY, SHIFTS, ACTIONS = "eil.sense.telemetry", "eil.regime.shifts", "eil.act.actions"
 RECORD = regime_pb2.TelemetryRecord(
@@ -76,7 +75,7 @@ async def test_events_come_as_json_with_their_place_in_the_journal(house: Any):
                 event = await next_event(websocket)
                 seen[event["topic"]] = event
     telemetry = seen[TELEMETRY]
-    assert set(telemetry) == {"topic", "service", "offset", "time", "key", "payload"}
+    assert set(telemetry) == {"id", "topic", "service", "offset", "time", "key", "payload"}
     assert (telemetry["service"], telemetry["key"]) == ("regime", "dc")
     assert telemetry["offset"] >= 1
     assert telemetry["time"].endswith("Z")
@@ -102,48 +101,51 @@ async def test_a_tenant_sees_its_own_events_alone(house: Any):
     assert set(seen_by_b) == {"of-b"}, "not even an admin sees another tenant"
 
 
-def test_an_event_that_a_service_should_not_have_sent_is_not_passed_on():
-    wish = Wish(Caller(Principal("s", "a"), "Bearer t", 0.0, "r"), {}, "dc")
-    assert wish.takes(event_log_pb2.Event(tenant="a", topic=SHIFTS, key="dc"))
-    assert not wish.takes(event_log_pb2.Event(tenant="b", topic=SHIFTS, key="dc"))
-    assert not wish.takes(event_log_pb2.Event(tenant="a", topic="unknown", key="dc"))
-    assert not wish.takes(event_log_pb2.Event(tenant="a", topic=SHIFTS, key="other"))
-
-
 async def test_topics_and_source_narrow_the_stream(house: Any):
     async with house.service("regime"), house.bridge():
-        query = f"access_token={house.token('viewer')}&topics={SHIFTS},{ACTIONS}&source=rack%2F1"
+        token = house.token("viewer")
         async with (
-            house.stream(query=query) as websocket,
+            house.stream(query=f"access_token={token}&topics={SHIFTS},{ACTIONS}&source=rack%2F1") as one,
+            house.stream(
+                query=f"access_token={token}&topics={SHIFTS}&source=rack%2F1,rack%2F3&source=rack%2F2"
+            ) as three,
             house.repeating("regime", TELEMETRY, "rack/1", RECORD),
-            house.repeating("regime", SHIFTS, "rack/2", shift(1, "rack/2")),
             house.repeating("regime", SHIFTS, "rack/1", shift(1, "rack/1")),
+            house.repeating("regime", SHIFTS, "rack/2", shift(1, "rack/2")),
+            house.repeating("regime", SHIFTS, "rack/3", shift(1, "rack/3")),
+            house.repeating("regime", SHIFTS, "rack/4", shift(1, "rack/4")),
         ):
-            seen = [await next_event(websocket) for _ in range(10)]
+            seen = [await next_event(one) for _ in range(10)]
+            more = [await next_event(three) for _ in range(20)]
     assert {(event["topic"], event["key"]) for event in seen} == {(SHIFTS, "rack/1")}
+    assert {(event["topic"], event["key"]) for event in more} == {(SHIFTS, f"rack/{number}") for number in (1, 2, 3)}
 
 
-async def test_a_stream_needs_a_valid_token_with_a_role_and_a_known_topic(house: Any):
-    async with house.bridge():
-        refused = {}
-        for name, stream in {
-            "none": house.stream(),
-            "forged": house.stream("a.b.c"),
-            "query": house.stream(query="access_token=forged"),
-            "no role": house.stream(house.token()),
-            "topic": house.stream(house.token("viewer"), "topics=eil.nonsense"),
-        }.items():
-            async with stream as websocket:
-                refused[name] = await closed(websocket)
-    assert {name: code for name, (code, _) in refused.items()} == {
-        "none": 4401,
-        "forged": 4401,
-        "query": 4401,
-        "no role": 4403,
-        "topic": 4400,
+async def test_a_stream_needs_a_valid_token_with_a_role_and_a_query_that_means_something(house: Any):
+    viewer = house.token("viewer")
+    cases = {
+        "none": ("", "", 4401, "TOKEN_MISSING", 401),
+        "forged": ("a.b.c", "", 4401, "TOKEN_INVALID", 401),
+        "query": ("", "access_token=forged", 4401, "TOKEN_INVALID", 401),
+        "no role": (house.token(), "", 4403, "ROLE_NOT_ALLOWED", 403),
+        "topic": (viewer, "topics=eil.nonsense", 4400, "INVALID_ARGUMENT", 400),
+        "slow": (viewer, "slow=maybe", 4400, "INVALID_ARGUMENT", 400),
+        "id": (viewer, "last_id=regime.x", 4400, "INVALID_ARGUMENT", 400),
+        "id of another service": (viewer, "last_id=market.1", 4400, "INVALID_ARGUMENT", 400),
+        "id beyond": (viewer, f"last_id=regime.{2**63}", 4400, "INVALID_ARGUMENT", 400),
     }
-    assert all("token" in refused[name][1] for name in ("none", "forged", "query", "no role"))
-    assert SHIFTS in refused["topic"][1]
+    async with house.bridge(), house.http() as client:
+        for name, (bearer, query, code, reason, status) in cases.items():
+            async with house.stream(bearer, query) as websocket:
+                messages, end = await to_the_end(websocket)
+            headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+            answer = await client.get(f"/v1/stream?{query}", headers=headers)
+            assert end.rcvd is not None
+            assert (end.rcvd.code, answer.status_code) == (code, status), name
+            for error in (messages[-1]["error"], answer.json()):
+                assert error["details"][0]["reason"] == reason, name
+            if name == "topic":
+                assert SHIFTS in answer.json()["message"]
 
 
 async def test_a_stream_ends_when_its_token_does(house: Any):
@@ -156,7 +158,10 @@ async def test_a_stream_ends_when_its_token_does(house: Any):
             assert await closed(websocket) == (4401, EXPIRED.reason)
         clock.advance(10)
         async with house.stream(house.token("viewer")) as websocket:
-            assert await closed(websocket) == (4401, EXPIRED.reason)
+            messages, end = await to_the_end(websocket)
+    assert end.rcvd is not None
+    assert end.rcvd.code == 4401
+    assert messages[-1]["error"]["details"][0]["reason"] == "TOKEN_EXPIRED"
 
 
 async def test_a_slow_client_is_told_why_and_let_go(house: Any):
@@ -175,14 +180,16 @@ async def test_a_slow_client_is_told_why_and_let_go(house: Any):
     assert (error["code"], error["details"][0]["reason"]) == (8, "TOO_SLOW")
 
 
-async def test_a_client_that_reads_nothing_is_cut_off(house: Any):
+UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+
+
+@pytest.mark.parametrize("head", [UPGRADE, ""], ids=["WebSocket", "server-sent events"])
+async def test_a_client_that_reads_nothing_is_cut_off(house: Any, head: str):
     async with house.service("regime"), house.bridge(stream_events=5, patience_s=0.2):
         with capture_logs() as logs, socket.socket(socket.AF_UNIX) as client:
             client.connect("bridge.sock")
-            client.sendall(
-                f"GET /v1/stream?access_token={house.token('viewer')} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-                "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-            )
+            target = f"/v1/stream?access_token={house.token('viewer')}"
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
             poll = select.poll()
             poll.register(client, 0)
             async with house.repeating("regime", SHIFTS, "dc", bulky(60_000)):
@@ -244,40 +251,34 @@ async def test_a_bridge_that_stops_says_so_to_its_clients(house: Any):
         await house.stream(house.token("viewer"))
 
 
-def test_a_payload_too_large_for_a_stream_is_left_out_and_named():
+def members(event: event_log_pb2.Event) -> dict[str, Any]:
+    return json.loads(b"{%b}" % events.members(event))
+
+
+def test_what_cannot_be_shown_is_left_out_and_named():
     payload = bulky(events.LARGEST_PAYLOAD).SerializeToString()
-    tree = json.loads(events.to_json(event_log_pb2.Event(topic=SHIFTS, offset=3, payload=payload)))
+    tree = members(event_log_pb2.Event(topic=SHIFTS, offset=3, payload=payload))
     assert tree["payload"] is None
     assert str(len(payload)) in tree["omitted"]
+    with capture_logs() as logs:
+        tree = members(event_log_pb2.Event(topic=SHIFTS, offset=4, payload=b"\xff\xff"))
+    assert tree["payload"] is None
+    assert "does not understand" in tree["omitted"]
+    assert logs[0]["event"] == "event not understood"
 
 
 def test_a_name_that_looks_like_a_number_stays_a_name():
-    tree = json.loads(events.to_json(event_log_pb2.Event(topic=SHIFTS, payload=shift(1, "NaN").SerializeToString())))
+    tree = members(event_log_pb2.Event(topic=SHIFTS, payload=shift(1, "NaN").SerializeToString()))
     assert (tree["payload"]["source"], tree["payload"]["from_regime"]) == ("NaN", "NaN")
 
 
-async def test_what_waits_is_bounded_in_events_and_in_bytes():
-    def event(size: int) -> event_log_pb2.Event:
-        return event_log_pb2.Event(payload=b"x" * size)
-
-    counted = Outbox(3, 1000)
-    for _ in range(3):
-        counted.put(event(1))
-    assert (await counted.get()) is not None
-    counted.put(event(1))
-    counted.put(event(1))
-    assert (await counted.ended(), await counted.get()) == (TOO_SLOW, None)
-
-    weighed = Outbox(100, 1000)
-    weighed.put(event(5000))  # alone, an event of any size may wait
-    assert (await weighed.get()) is not None
-    weighed.put(event(600))
-    weighed.put(event(600))
-    assert await weighed.ended() == TOO_SLOW
-    weighed.end(STOPPING)
-    assert await weighed.ended() == TOO_SLOW, "the first ending stands"
+def test_every_frame_is_one_that_a_client_reads():
+    for size in (0, 1, 125, 126, 65_535, 65_536, 200_000):
+        assert pipes.frame(b"x" * size) == Frame(Opcode.TEXT, b"x" * size).serialize(mask=False)
 
 
-def test_a_reason_that_no_close_frame_takes_is_refused():
-    with pytest.raises(ValueError, match="123 bytes"):
-        Ending(4400, "ä" * 62)
+def test_a_reason_fits_into_a_close_frame():
+    ending = Ending(EilError("ä" * 100))
+    assert ending.reason.endswith("…")
+    assert len(ending.reason.encode()) <= 123
+    assert Ending(EilError("short")).reason == "short"

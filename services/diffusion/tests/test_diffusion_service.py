@@ -13,6 +13,7 @@ import pytest
 import torch
 from eil.atlas.v1 import archive_pb2, archive_pb2_grpc, atlas_pb2, atlas_pb2_grpc
 from eil.diffusion.v1 import diffusion_pb2, diffusion_pb2_grpc
+from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil_diffusion import engine, models, runs
 from eil_diffusion.domain.energy_diffusion_core.model import dumps
@@ -134,7 +135,7 @@ async def serving(tmp_path, **settings):
         running(tmp_path, AtlasSettings, build_atlas, clock=clock),
         running(tmp_path, NvpSettings, build_nvp, clock=clock),
         running(tmp_path, EconomySettings, build_economy, clock=clock),
-        running(tmp_path, DiffusionSettings, build, clock=clock, **settings) as mesh,
+        running(tmp_path, DiffusionSettings, build, clock=clock, budgets=True, **settings) as mesh,
         grpc.aio.insecure_channel(f"unix:{tmp_path}/diffusion.sock") as channel,
     ):
         yield Client(tmp_path, channel, atlas, archive, mesh)
@@ -436,3 +437,14 @@ async def test_a_published_model_is_its_tenants_and_is_told_the_context(tmp_path
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await client.stub.PutModel(diffusion_pb2.PutModelRequest(digest=wrong), metadata=client.auth())
             assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+
+
+async def test_steps_are_paid_by_the_tokens_subject_before_they_are_made(tmp_path):
+    async with serving(tmp_path) as client, grpc.aio.insecure_channel(f"unix:{tmp_path}/economy.sock") as channel:
+        economy = economy_pb2_grpc.EconomyServiceStub(channel)
+        put = economy_pb2.PutBudgetRequest(principal="tester", capacity_u=2 * 3 * 1000 + 2)
+        await economy.PutBudget(put, metadata=client.auth())
+        energy = next(iter(SAMPLED.values()))
+        await client.sample(energy, count=2, steps=3)
+        refused = await client.refused(energy, count=2, steps=3)
+        assert reason_of(refused) == "BUDGET_EXHAUSTED"

@@ -19,7 +19,7 @@ from eil_mesh.postgres import statements
 from eil_mesh.status import reason_of
 from eil_mesh.testing import metadata, postgres_database, postgres_schema, postgres_url, running, token
 
-TABLES = ("account", "supply", "transfer", "hold", "licence", "licence_use", "claim")
+TABLES = ("account", "supply", "transfer", "hold", "licence", "licence_use", "budget", "claim")
 
 
 class PostgresBook(Session):

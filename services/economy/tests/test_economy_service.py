@@ -11,6 +11,7 @@ from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil_economy.domain.audit import audit
 from eil_economy.main import build
 from eil_economy.settings import EconomySettings
+from eil_mesh import audit as audit_topic
 from eil_mesh import metrics
 from eil_mesh.clock import ManualClock
 from eil_mesh.journal import verify
@@ -87,7 +88,7 @@ def violated(error):
 
 
 def journal(economy):
-    """(key, record) of every entry, once the chain is verified and the book audited."""
+    """(key, record) of every entry of the ledger, once the chain is verified and the book audited."""
 
     def read(conn):
         assert list(verify(conn)) == []
@@ -104,8 +105,10 @@ def journal(economy):
     else:
         with closing(sqlite3.connect(economy.tmp_path / "economy.db")) as conn:
             rows = read(conn)
-    assert {row[0] for row in rows} <= {"eil.economy.entries"}
-    return [(row[1], economy_pb2.TransferRecord.FromString(row[2])) for row in rows]
+    assert {row[0] for row in rows} <= {"eil.economy.entries", audit_topic.TOPIC}
+    return [
+        (key, economy_pb2.TransferRecord.FromString(entry)) for topic, key, entry in rows if topic != audit_topic.TOPIC
+    ]
 
 
 @pytest.fixture

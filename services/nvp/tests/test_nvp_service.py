@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 from eil.atlas.v1 import archive_pb2, archive_pb2_grpc, atlas_pb2, atlas_pb2_grpc
+from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.events.v1 import event_log_pb2
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil.proof.v1 import proof_pb2
@@ -20,6 +21,7 @@ from eil_economy.settings import EconomySettings
 from eil_mesh.clock import ManualClock
 from eil_mesh.errors import NotFound
 from eil_mesh.settings import MeshSettings
+from eil_mesh.status import reason_of
 from eil_mesh.testing import metadata, open_store, running, token
 from eil_nvp import feedback
 from eil_nvp.domain.fields import datasets, model
@@ -110,7 +112,7 @@ async def serving(tmp_path):
     async with (
         running(tmp_path, AtlasSettings, build_atlas, clock=clock),
         running(tmp_path, EconomySettings, build_economy, clock=clock),
-        running(tmp_path, NvpSettings, build, clock=clock),
+        running(tmp_path, NvpSettings, build, clock=clock, budgets=True),
         grpc.aio.insecure_channel(f"unix:{tmp_path}/nvp.sock") as channel,
     ):
         yield Client(tmp_path, channel, atlas, archive)
@@ -310,3 +312,17 @@ async def test_proofs_that_fail_widen_a_sources_intervals(tmp_path):
     with pytest.raises(Exception, match=r"(?i)read.?only"):
         await store.read(lambda conn: feedback.learn(conn, "acme", "dc-01", True))
     store.close()
+
+
+async def test_steps_are_paid_by_the_tokens_subject_and_nothing_is_predicted_without(tmp_path):
+    history = [nvp_pb2.Series(name="energy", values=[1.0, 2.0, 3.0, 4.0])]
+    async with serving(tmp_path) as client, grpc.aio.insecure_channel(f"unix:{tmp_path}/economy.sock") as channel:
+        economy = economy_pb2_grpc.EconomyServiceStub(channel)
+        put = economy_pb2.PutBudgetRequest(principal="tester", capacity_u=4001)
+        await economy.PutBudget(put, metadata=client.auth())
+        await client.predict(history=history, horizon=4)  # 1 for the call, 4000 for its steps
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await client.predict(history=history, horizon=4)
+        assert reason_of(refused.value) == "BUDGET_EXHAUSTED"
+        budget = (await economy.GetBudget(economy_pb2.GetBudgetRequest(), metadata=client.auth())).budget
+        assert budget.left_u == 0

@@ -1,7 +1,8 @@
 """The change-point model beside OpenDSM's daily model on OpenDSM's own sample meters. Left out where OpenDSM is not installed:
 
 uv venv .venv/oracle && uv pip install --python .venv/oracle opendsm 'multimethod<2' pytest
-PYTHONPATH=services/proof/src .venv/oracle/bin/python -m pytest -p no:cacheprovider services/proof/tests/test_proof_oracle.py
+export PYTHONPATH=services/proof/src:libs/physics/src
+.venv/oracle/bin/python -m pytest -o addopts= -p no:cacheprovider services/proof/tests/test_proof_oracle.py
 """
 
 import logging

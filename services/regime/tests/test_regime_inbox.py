@@ -147,7 +147,7 @@ class TestInbox:
             assert any("source" in reason and reason.startswith("INVALID_ARGUMENT") for reason in reasons)
             assert any("has no times" in reason for reason in reasons)
             assert any("key is 'another'" in reason for reason in reasons)
-            assert any(reason.startswith("1 rows were refused") and "PHYSICALLY" in reason for reason in reasons)
+            assert any(reason.startswith("1 rows were refused") and "PHYSICS_VIOLATED" in reason for reason in reasons)
             assert {stored.letter.service for stored in letters} == {"inbox"}
             assert not await world.letters(0, tenant="globex")
 

@@ -98,7 +98,7 @@ async def test_a_hundred_bad_rows_are_named_and_all_are_counted(regime):
     answer = await regime.ingest(range(-300, 0), power_draw=[-1.0 if i % 2 else 1.0 for i in range(300)])
     assert counts(answer) == (150, 0, 0, 150)
     assert [row.row for row in answer.rejected] == list(range(1, 200, 2))
-    assert {row.reason for row in answer.rejected} == {"PHYSICALLY_IMPOSSIBLE"}
+    assert {row.reason for row in answer.rejected} == {"PHYSICS_VIOLATED"}
 
 
 async def test_every_reason_is_told_apart(regime):
@@ -112,10 +112,10 @@ async def test_every_reason_is_told_apart(regime):
         "TIMESTAMP_IN_FUTURE",
         "TIMESTAMP_TOO_OLD",
         "SAMPLE_TOO_LATE",
-        "PHYSICALLY_IMPOSSIBLE",
-        "PHYSICALLY_IMPOSSIBLE",
+        "PHYSICS_VIOLATED",
+        "PHYSICS_VIOLATED",
         "NO_VALUES",
-        "PHYSICALLY_IMPOSSIBLE",
+        "PHYSICS_VIOLATED",
     ]
     assert "not a finite number" in answer.rejected[3].message
     assert "cpu_usage" in answer.rejected[6].message

@@ -13,9 +13,10 @@ from eil_mesh.clock import MICROSECONDS
 from eil_mesh.journal import SCHEMA as JOURNAL
 from eil_mesh.journal import Journal
 from eil_mesh.store import Tx
-from eil_regime import deletion, samples, segments, sources
+from eil_regime import deletion, samples, segments, sources, tails
 from eil_regime.batch import Batch
 from eil_regime.ingest import Ingest
+from eil_regime.live import Memory
 from eil_regime.refusals import Limits
 from eil_regime.segments import Segment
 from hypothesis import given, settings
@@ -45,7 +46,7 @@ class Shelf:
     def __init__(self) -> None:
         self.conn = sqlite3.connect(":memory:", isolation_level=None)
         self.conn.row_factory = sqlite3.Row
-        self.conn.executescript(JOURNAL + sources.SCHEMA + segments.SCHEMA + deletion.SCHEMA)
+        self.conn.executescript(JOURNAL + sources.SCHEMA + segments.SCHEMA + tails.SCHEMA + deletion.SCHEMA)
         self.journal, self.now_us, self.ingest = Journal(self.conn), NOW_US, Ingest(LIMITS)
 
     def take(self, batch: Batch, sender: str = "meter"):
@@ -210,8 +211,9 @@ def test_after_a_transaction_is_undone_the_detector_goes_on_from_what_is_stored(
             shelf.conn.execute("ROLLBACK TO undone")
             shelf.journal.head = head
         shelf.take(part)
-    state = "SELECT state FROM detectors"
-    assert shelf.conn.execute(state).fetchone()[0] == straight.conn.execute(state).fetchone()[0]
+    mine, other = (Memory().recall(s.conn, s.source).detector for s in (shelf, straight))
+    assert mine.dump() == other.dump()
+    assert shelf.ingest._memory.recall(shelf.conn, shelf.source).detector.dump() == other.dump()
 
 
 def test_the_journal_holds_what_was_stored_and_nothing_else():

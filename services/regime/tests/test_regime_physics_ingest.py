@@ -19,7 +19,7 @@ from eil_mesh.journal import Journal
 from eil_mesh.store import Tx
 from eil_mesh.testing import look, metadata, running, token
 from eil_physics import ThermalNode
-from eil_regime import physics, segments, sources
+from eil_regime import physics, segments, sources, tails
 from eil_regime.batch import Batch
 from eil_regime.domain.physics_branch import PhysicsBranch
 from eil_regime.ingest import Ingest
@@ -63,7 +63,7 @@ class Shelf:
     def __init__(self, node: ThermalNode | None = NODE) -> None:
         self.conn = sqlite3.connect(":memory:", isolation_level=None)
         self.conn.row_factory = sqlite3.Row
-        self.conn.executescript(JOURNAL + sources.SCHEMA + segments.SCHEMA)
+        self.conn.executescript(JOURNAL + sources.SCHEMA + segments.SCHEMA + tails.SCHEMA)
         self.journal, self.ingest = Journal(self.conn), Ingest(LIMITS)
         sources.open_source(self.conn, "t", "plant")
         saved = json.dumps(dataclasses.asdict(node)) if node else None

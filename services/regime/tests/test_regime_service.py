@@ -107,9 +107,9 @@ async def test_channels_that_arrive_apart_are_one_sources(regime):
     [
         (301, {"power_draw": 1.0}, grpc.StatusCode.OUT_OF_RANGE, "TIMESTAMP_IN_FUTURE"),
         (-731 * 86400, {"power_draw": 1.0}, grpc.StatusCode.OUT_OF_RANGE, "TIMESTAMP_TOO_OLD"),
-        (0, {"power_draw": -1.0}, grpc.StatusCode.INVALID_ARGUMENT, "PHYSICALLY_IMPOSSIBLE"),
-        (0, {"temperature": -274.0}, grpc.StatusCode.INVALID_ARGUMENT, "PHYSICALLY_IMPOSSIBLE"),
-        (0, {"cpu_usage": 75.0}, grpc.StatusCode.INVALID_ARGUMENT, "PHYSICALLY_IMPOSSIBLE"),
+        (0, {"power_draw": -1.0}, grpc.StatusCode.INVALID_ARGUMENT, "PHYSICS_VIOLATED"),
+        (0, {"temperature": -274.0}, grpc.StatusCode.INVALID_ARGUMENT, "PHYSICS_VIOLATED"),
+        (0, {"cpu_usage": 75.0}, grpc.StatusCode.INVALID_ARGUMENT, "PHYSICS_VIOLATED"),
         (0, {"power_draw": math.nan}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
         (0, {"power_draw": math.inf}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
         (0, {}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
@@ -174,7 +174,7 @@ async def test_a_batch_names_its_bad_rows_and_keeps_the_good(regime):
     answer = await regime.stub.Ingest(request, metadata=regime.auth())
     assert answer.accepted == 2
     assert [(row.row, row.reason) for row in answer.rejected] == [
-        (1, "PHYSICALLY_IMPOSSIBLE"),
+        (1, "PHYSICS_VIOLATED"),
         (3, "TIMESTAMP_IN_FUTURE"),
     ]
     again = await regime.stub.Ingest(request, metadata=regime.auth())

@@ -46,7 +46,9 @@ class JournalReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _AnchoredHead:
+class AnchoredHead:
+    """A signed head as the Atlas keeps it."""
+
     offset: int
     hash: bytes
     public_key: bytes
@@ -54,7 +56,7 @@ class _AnchoredHead:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
     """Where a service's state is kept: in a file of the state folder, or in a schema of a server."""
 
     service: str
@@ -84,22 +86,32 @@ class _Kept:
         return bool(conn.execute(found, (table,)).fetchone()[0])
 
 
+def kept_in(state: Path) -> list[Kept]:
+    """Where the services of a state folder keep their state, by name.
+
+    Raises:
+        FileNotFoundError: there is no service's state.
+    """
+    on_servers = servers(state)
+    places = [Kept(path.stem, state, "") for path in state.glob("*.db") if path.stem not in on_servers]
+    places += [Kept(name, state, url) for name, url in on_servers.items()]
+    if not places:
+        raise FileNotFoundError(f"{state} holds no service's state (no *.db); name the state folder with --state")
+    return sorted(places, key=lambda place: place.service)
+
+
 def verify_state(state: Path) -> list[JournalReport]:
     """Walk every journal of a state folder, and those that its services keep on servers, read-only; the mesh may run meanwhile.
 
     Raises:
         FileNotFoundError: there is no service's state.
     """
-    on_servers = servers(state)
-    places = [_Kept(path.stem, state, "") for path in sorted(state.glob("*.db")) if path.stem not in on_servers]
-    places += [_Kept(name, state, url) for name, url in on_servers.items()]
-    if not places:
-        raise FileNotFoundError(f"{state} holds no service's state (no *.db); name the state folder with --state")
+    places = kept_in(state)
     # Heads before journals: an entry is always older than its head, so a head without its entry was tampered with.
-    heads, unreadable = _anchored_heads(next((place for place in places if place.service == "atlas"), None))
+    heads, unreadable = anchored_heads(places)
     reports = [
         report
-        for place in sorted(places, key=lambda place: place.service)
+        for place in places
         if (report := _report(place, f"{place.service}/{SHARD}", heads.pop(f"{place.service}/{SHARD}", [])))
     ]
     if unreadable:
@@ -111,9 +123,10 @@ def verify_state(state: Path) -> list[JournalReport]:
     return reports
 
 
-def _anchored_heads(atlas: _Kept | None) -> tuple[dict[str, list[_AnchoredHead]], str]:
+def anchored_heads(places: Sequence[Kept]) -> tuple[dict[str, list[AnchoredHead]], str]:
     """Heads by journal, and what is wrong with their table, if something is."""
-    heads: dict[str, list[_AnchoredHead]] = {}
+    heads: dict[str, list[AnchoredHead]] = {}
+    atlas = next((place for place in places if place.service == "atlas"), None)
     if atlas is None:
         return heads, ""
     try:
@@ -123,13 +136,13 @@ def _anchored_heads(atlas: _Kept | None) -> tuple[dict[str, list[_AnchoredHead]]
                     'SELECT journal, "offset", hash, public_key, signature FROM heads ORDER BY "offset"'
                 )
                 for journal, *head in rows:
-                    heads.setdefault(journal, []).append(_AnchoredHead(*head))
+                    heads.setdefault(journal, []).append(AnchoredHead(*head))
     except (sqlite3.Error, psycopg.Error) as error:
         return heads, f"the anchored heads cannot be read ({error}); restore the atlas's state from a backup"
     return heads, ""
 
 
-def _report(place: _Kept, journal: str, heads: Sequence[_AnchoredHead]) -> JournalReport | None:
+def _report(place: Kept, journal: str, heads: Sequence[AnchoredHead]) -> JournalReport | None:
     """The report on one service's state; None if it has no journal and none was anchored."""
     newest = max((head.offset for head in heads), default=0)
     try:
@@ -148,7 +161,7 @@ def _report(place: _Kept, journal: str, heads: Sequence[_AnchoredHead]) -> Journ
 
 
 def _contradictions(
-    conn: Connection, journal: str, entries: int, heads: Sequence[_AnchoredHead], own_key: bytes | None
+    conn: Connection, journal: str, entries: int, heads: Sequence[AnchoredHead], own_key: bytes | None
 ) -> Iterator[str]:
     for head in heads:
         entry = conn.execute('SELECT hash FROM journal WHERE "offset" = ?', (head.offset,)).fetchone()

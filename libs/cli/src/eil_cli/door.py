@@ -36,9 +36,17 @@ class Door:
         endpoint: of the mesh.
         token: bearer token; absent is the endpoint's administrator.
         timeout_s: longest wait for an answer.
+        headers: others that every request carries, such as `traceparent`.
     """
 
-    def __init__(self, endpoint: Endpoint, token: str | None = None, *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        token: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         verify: ssl.SSLContext | bool = True
         if endpoint.url.startswith("https:"):
             try:
@@ -49,7 +57,7 @@ class Door:
                 ) from None
         self._client = httpx.Client(
             base_url=endpoint.url,
-            headers={"authorization": f"Bearer {token or endpoint.admin_token}"},
+            headers={**(headers or {}), "authorization": f"Bearer {token or endpoint.admin_token}"},
             timeout=timeout_s,
             trust_env=False,
             verify=verify,

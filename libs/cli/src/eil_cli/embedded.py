@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from eil_gateway.envoy import envoy_command, write_config
 from eil_gateway.keys import ensure_keys, issue_token
-from eil_mesh.services import SERVICES
+from eil_mesh.services import FRONTS, SERVICES
 
-from eil_cli import databases
+from eil_cli import databases, origins, tracing
 from eil_cli.board import AlreadyRunning, end_stale, sole_supervisor
 from eil_cli.endpoint import Endpoint, EndpointMissing
 from eil_cli.health import gateway_serves, service_serves
@@ -67,9 +67,13 @@ def private_folder(state: Path) -> None:
         ) from None
 
 
-def health_socket(service: str) -> str:
-    """Unix socket, in the state folder, on which a service answers for its health."""
-    return f"{service}.sock" if SERVICES[service].grpc else f"{service}-health.sock"
+PROCESSES = (*SERVICES, *FRONTS)
+"""Everything that runs but the gateway: the services, and fronts of some."""
+
+
+def health_socket(process: str) -> str:
+    """Unix socket, in the state folder, on which one of `PROCESSES` answers for its health."""
+    return f"{process}.sock" if process in FRONTS or SERVICES[process].grpc else f"{process}-health.sock"
 
 
 def plan(state: Path, port: int | None) -> Plan:
@@ -85,7 +89,7 @@ def plan(state: Path, port: int | None) -> Plan:
     earlier = _earlier(state)
     keys = ensure_keys(state)
     gate = hold_exactly(port) if port else hold_first(*_port(earlier.url if earlier else None), DEFAULT_PORT)
-    pages = {name: hold_first(*_metrics_port_of(earlier, name)) for name in SERVICES}
+    pages = {name: hold_first(*_metrics_port_of(earlier, name)) for name in PROCESSES}
     figures = hold_first(*_metrics_port_of(earlier, GATEWAY))
     token = issue_token(state, subject="admin", roles=["admin"], ttl_s=ADMIN_TTL_S, now_s=time.time())
     endpoint = Endpoint(
@@ -99,14 +103,16 @@ def plan(state: Path, port: int | None) -> Plan:
         },
         pid=os.getpid(),
     )
-    config = write_config(state, port=gate.port, admin_port=figures.port)
+    config = write_config(
+        state, port=gate.port, admin_port=figures.port, cors_origins=origins.allowed(state), **tracing.of_door()
+    )
 
     def release_doors() -> None:
         gate.release()
         figures.release()
 
     kept = databases.servers(state)
-    services = [_service(name, pages[name], kept.get(name, "")) for name in SERVICES]
+    services = [_process(name, pages[name], kept.get(name, "")) for name in PROCESSES]
     gateway = Spec(
         name=GATEWAY,
         command=tuple(envoy_command(config)),
@@ -148,13 +154,15 @@ async def serve(state: Path, port: int | None, say: Callable[[str], None], ready
         await supervisor.run(healthy)
 
 
-def _service(name: str, page: HeldPort, database_url: str) -> Spec:
+def _process(name: str, page: HeldPort, database_url: str) -> Spec:
+    service = FRONTS.get(name, name)
+    module = (f"eil_{service}",) if service == name else ("eil_mesh.front", service)
     database = {databases.variable(name): database_url} if database_url else {}
     return Spec(
         name=name,
-        command=(sys.executable, "-P", "-m", f"eil_{name}"),  # -P: the state folder holds no modules
+        command=(sys.executable, "-P", "-m", *module),  # -P: the state folder holds no modules
         probe=partial(service_serves, health_socket(name)),
-        env={f"EIL_{name.upper()}_METRICS_PORT": str(page.port), **database, **ONE_THREAD},
+        env={f"EIL_{service.upper()}_METRICS_PORT": str(page.port), **database, **ONE_THREAD},
         before_start=page.release,
     )
 

@@ -8,7 +8,8 @@ import httpx
 from grpc_health.v1 import health_pb2
 
 CHECK = "/grpc.health.v1.Health/Check"
-TIMEOUT_S = 1.5
+TIMEOUT_S = 5.0
+"""Slower than this on a machine that has much to do is not down; whoever has less patience stops asking."""
 
 
 async def service_serves(socket: str) -> bool:

@@ -1,6 +1,7 @@
 """`eil up`, `eil down`, `eil status`."""
 
 import asyncio
+import os
 import sys
 import time
 from contextlib import chdir
@@ -30,6 +31,35 @@ if TYPE_CHECKING:
     from eil_cli.endpoint import Endpoint
 
 WAIT_S = 120.0
+Postgres = Annotated[
+    str | None,
+    typer.Option(
+        "--postgres",
+        metavar="URL",
+        help="PostgreSQL server that keeps the services' state, a schema each. The state folder remembers it.",
+        show_default="the one remembered, else files in the state folder",
+    ),
+]
+CorsOrigins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cors-origin",
+        metavar="URL",
+        help="Origin whose pages may call, e.g. https://portal.example; may be repeated; `none` forgets those before. "
+        "The state folder remembers them.",
+        show_default="those remembered, else none",
+    ),
+]
+Otlp = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp",
+        metavar="HOST:PORT",
+        help="OpenTelemetry collector that gets traces, OTLP/gRPC; https://HOST:PORT for TLS.",
+        show_default="none",
+    ),
+]
+Traced = Annotated[float, typer.Option(min=0, max=1, help="With --otlp: share of requests whose traces are recorded.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +87,10 @@ def up(
             show_default="the one used before, else 8443, else a free one",
         ),
     ] = None,
-    postgres: Annotated[
-        str | None,
-        typer.Option(
-            "--postgres",
-            metavar="URL",
-            help="PostgreSQL server that keeps the services' state, a schema each. The state folder remembers it.",
-            show_default="the one remembered, else files in the state folder",
-        ),
-    ] = None,
+    postgres: Postgres = None,
+    cors_origin: CorsOrigins = None,
+    otlp: Otlp = None,
+    traced: Traced = 0.01,
     wait: Annotated[float, typer.Option(min=1, help="With --detach: longest wait for health [s].")] = WAIT_S,
 ) -> None:
     """Start the mesh: nine services and the gateway, restarted when they die.
@@ -78,6 +103,12 @@ def up(
         _refuse_second(folder, detach)
         if postgres:
             _keep_in(folder, postgres)
+        if cors_origin:
+            _allow(folder, cors_origin)
+        if otlp:
+            from eil_cli.tracing import variables
+
+            os.environ |= variables(otlp, traced)
         if detach:
             _up_detached(folder, port, wait)
         else:
@@ -167,6 +198,17 @@ def _keep_in(state: Path, url: str) -> None:
         raise Failure(str(error)) from None
 
 
+def _allow(state: Path, given: list[str]) -> None:
+    from eil_cli.embedded import StateUnsafe, private_folder
+    from eil_cli.origins import remember
+
+    try:
+        private_folder(state)
+    except StateUnsafe as error:
+        raise Failure(str(error)) from None
+    remember(state, given)
+
+
 def _up_here(state: Path, port: int | None) -> None:
     from eil_cli.board import AlreadyRunning
     from eil_cli.embedded import StateUnsafe, serve
@@ -250,16 +292,14 @@ def _rows(state: Path, board: "Board") -> list[Row]:
 
 async def _probe(state: Path, board: "Board") -> dict[str, bool]:
     """Health of each process, asked now."""
-    from eil_mesh.services import SERVICES
-
-    from eil_cli.embedded import health_socket
+    from eil_cli.embedded import PROCESSES, health_socket
     from eil_cli.endpoint import Endpoint, EndpointMissing
     from eil_cli.health import gateway_serves, service_serves
 
     async def ask(name: str, record: "ChildRecord") -> bool:
         if record.pid is None:
             return False
-        if name in SERVICES:
+        if name in PROCESSES:
             return await service_serves(health_socket(name))
         try:
             endpoint = Endpoint.load(state)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eil_cli import audit_command, events_command, levers, lifecycle, loop, source, tokens, verification
+from eil_cli import audit_command, budget, events_command, levers, lifecycle, loop, source, tokens, verification
 from eil_cli.atlas.commands import register as register_atlas
 from eil_cli.backup.commands import register as register_backup
 from eil_cli.bench.commands import register as register_bench
@@ -70,6 +70,7 @@ def build() -> typer.Typer:
         tokens.register,
         loop.register,
         levers.register,
+        budget.register,
         verification.register,
         source.register,
         audit_command.register,

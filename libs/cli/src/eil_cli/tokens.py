@@ -1,4 +1,4 @@
-"""`eil token`."""
+"""`eil token`, and what else has to do with who may do what: `eil account`, `eil issuers`, `eil keys`, `eil access`."""
 
 import re
 import time
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from eil_cli import access, accounts, issuers, keys
 from eil_cli.terminal import Failure, State, expected_errors, state_folder
 
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -43,5 +44,7 @@ def token(
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(rich_help_panel="Run")(token)
+    """Add the commands."""
+    app.command(rich_help_panel=accounts.PANEL)(token)
+    for module in (accounts, issuers, keys, access):
+        module.register(app)

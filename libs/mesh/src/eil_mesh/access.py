@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,6 +27,8 @@ class Access:
     roles: frozenset[str]
     services: frozenset[str]
     idempotent: bool
+    audited: bool = False
+    """What it changes leaves an audit record beside it."""
 
     def allows(self, principal: Principal) -> bool:
         """Whether the caller may call.
@@ -55,7 +57,15 @@ def _access(method: MethodDescriptor) -> Access:
         roles=frozenset(role_name(role) for role in rule.roles),
         services=frozenset(rule.services),
         idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
+        audited=rule.audited,
     )
+
+
+OTLP_METRICS = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+FOREIGN: Mapping[str, tuple[str, Access]] = {
+    OTLP_METRICS: ("regime", Access(frozenset({"agent", "operator"}), frozenset(), idempotent=True)),
+}
+"""Methods of other people's contracts that a service serves: its name in the service table, and who may call."""
 
 
 def contract(service: str) -> list[FileDescriptor]:
@@ -63,6 +73,11 @@ def contract(service: str) -> list[FileDescriptor]:
     package = importlib.import_module(f"eil.{service}.v1")
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.name.endswith("_pb2"))
     return [importlib.import_module(f"{package.__name__}.{name}").DESCRIPTOR for name in names]
+
+
+def interface_of(service: str) -> str:
+    """Full name of the interface that a service is named after; it has others beside."""
+    return f"eil.{service}.v1.{service.capitalize()}Service"
 
 
 def methods(service: ServiceDescriptor) -> Iterator[tuple[str, MethodDescriptor]]:
@@ -73,7 +88,9 @@ def methods(service: ServiceDescriptor) -> Iterator[tuple[str, MethodDescriptor]
 
 @cache
 def access_of(path: str) -> Access | None:
-    """Access to the method at a gRPC path, or None if the protos do not know it."""
+    """Access to the method at a gRPC path, or None if neither the protos nor `FOREIGN` know it."""
+    if path in FOREIGN:
+        return FOREIGN[path][1]
     service_name, _, method_name = path.removeprefix("/").partition("/")
     try:
         service = descriptor_pool.Default().FindServiceByName(service_name)

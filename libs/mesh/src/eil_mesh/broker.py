@@ -15,6 +15,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import TopicAlreadyExistsError
 from kafka.partitioner.default import murmur2
 
+from eil_mesh import tracing
 from eil_mesh.clock import from_us
 from eil_mesh.journal import Entry
 from eil_mesh.settings import MeshSettings
@@ -155,6 +156,7 @@ def record_of(journal: str, entry: Entry) -> Mapping[str, Any]:
             ("tenant", entry.tenant.encode()),
             ("key", entry.key.encode()),
             ("hash", entry.hash),
+            *([(tracing.HEADER, entry.traceparent.encode())] if entry.traceparent else ()),
         ],
     }
 
@@ -177,6 +179,7 @@ def event_of(topic: str, record: Any) -> tuple[str, event_log_pb2.Event]:
             key=headers["key"].decode(),
             payload=record.value or b"",
             hash=headers["hash"],
+            traceparent=headers.get(tracing.HEADER, b"").decode(),
         )
     except KeyError as error:
         raise ValueError(f"it has no header {error}") from None

@@ -1,9 +1,9 @@
 """The call being served: who calls, for which tenant, under which request id. What goes out on its behalf carries it along."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eil_mesh.errors import PermissionDenied
 from eil_mesh.identity import Principal
@@ -19,6 +19,8 @@ class Call:
     authorization: str = ""
     idempotency_key: str = ""
     deadline_s: float | None = None
+    baggage: Mapping[str, str] = field(default_factory=dict)
+    """What the caller said of its purpose; see `baggage`."""
 
 
 _current: ContextVar[Call | None] = ContextVar("eil_call", default=None)
@@ -53,7 +55,16 @@ def serving(call: Call) -> Iterator[Call]:
 
 @contextmanager
 def acting_for(service: str, tenant: str, *, request_id: str = "") -> Iterator[Call]:
-    """Let a background task of `service` call others for `tenant`."""
-    principal = Principal(subject=service, tenant=tenant, service=service)
-    with serving(Call(method="background", request_id=request_id, principal=principal)) as call:
+    """Let a task of `service` call others for `tenant` in the service's own name.
+
+    Request id and purpose stay those of the call being served, if there is one.
+    """
+    served = _current.get()
+    call = Call(
+        method="background",
+        request_id=request_id or (served.request_id if served else ""),
+        principal=Principal(subject=service, tenant=tenant, service=service),
+        baggage=served.baggage if served else {},
+    )
+    with serving(call):
         yield call

@@ -13,7 +13,8 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from opentelemetry import propagate
 
-from eil_mesh.access import access_of, contract, methods
+from eil_mesh import baggage
+from eil_mesh.access import access_of, contract, interface_of, methods
 from eil_mesh.call import current_call
 from eil_mesh.errors import DeadlineExceeded
 from eil_mesh.layers import REQUEST_ID_HEADER, SERVICE_HEADER, TENANT_HEADER
@@ -27,16 +28,20 @@ KEEPALIVE_MS = 30_000
 """Time between pings of a quiet connection; a server must bear pings this often, or it ends the connection."""
 
 
-def service_config(*interfaces: ServiceDescriptor) -> str:
-    """gRPC service config: round robin, and retries for the interfaces' idempotent calls alone."""
-    retried = [
-        {"service": interface.full_name, "method": method.name}
+def service_config(watched: str, *interfaces: ServiceDescriptor) -> str:
+    """gRPC service config: round robin over replicas whose health says that they serve `watched`; unary calls wait for one, and those that
+    are idempotent are tried again."""
+    unary = [
+        (interface, path, method)
         for interface in interfaces
         for path, method in methods(interface)
-        if (access := access_of(path))
-        and access.idempotent
-        and not (method.server_streaming or method.client_streaming)
+        if not (method.server_streaming or method.client_streaming)
     ]
+    retried, waiting = list[dict[str, str]](), list[dict[str, str]]()
+    for interface, path, method in unary:
+        access = access_of(path)
+        kind = retried if access and access.idempotent else waiting
+        kind.append({"service": interface.full_name, "method": method.name})
     policy = {
         "maxAttempts": 4,
         "initialBackoff": "0.05s",
@@ -44,9 +49,15 @@ def service_config(*interfaces: ServiceDescriptor) -> str:
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
-    if retried:
-        config["methodConfig"] = [{"name": retried, "retryPolicy": policy, "waitForReady": True}]
+    # A replica that is to go gets no calls from the moment that it says so.
+    config: dict[str, Any] = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": watched},
+    }
+    config["methodConfig"] = [
+        *([{"name": retried, "retryPolicy": policy, "waitForReady": True}] if retried else []),
+        *([{"name": waiting, "waitForReady": True}] if waiting else []),
+    ]
     return json.dumps(config)
 
 
@@ -59,6 +70,8 @@ def outgoing(service: str, own: Iterable[tuple[str, str | bytes]] = ()) -> grpc.
             carrier["authorization"] = call.authorization
         elif call.principal.tenant:
             carrier[TENANT_HEADER] = call.principal.tenant
+        if call.baggage:
+            carrier[baggage.HEADER] = baggage.write(call.baggage)
     propagate.inject(carrier)
     return grpc.aio.Metadata(*((key, value) for key, value in own if key not in carrier), *carrier.items())
 
@@ -93,6 +106,10 @@ class _Carrying:
         """A method of the stub."""
         return self._carried(self.channel.stream_unary(*method, **codec), longest_s=None)
 
+    def stream_stream(self, *method: Any, **codec: Any) -> Callable[..., Any]:
+        """A method of the stub."""
+        return self._carried(self.channel.stream_stream(*method, **codec), longest_s=None)
+
     def _carried(self, call: Callable[..., Any], *, longest_s: float | None) -> Callable[..., Any]:
         def carried(
             request: Any,
@@ -112,22 +129,31 @@ class Peers:
 
     def __init__(self, settings: MeshSettings) -> None:
         self._settings = settings
-        self._channels: dict[str, _Carrying] = {}
+        self._channels: dict[tuple[str, bool], _Carrying] = {}
 
-    def stub(self, make: Callable[[grpc.aio.Channel], Stub], service: str) -> Stub:
-        """A stub on a service's channel, e.g. `stub(RegimeServiceStub, "regime")`."""
-        if service not in self._channels:
-            self._channels[service] = _Carrying(self._connect(service), self._settings.service)
-        return make(cast(grpc.aio.Channel, self._channels[service]))
+    def stub(self, make: Callable[[grpc.aio.Channel], Stub], service: str, *, well: bool = True) -> Stub:
+        """A stub on a service's channel, e.g. `stub(RegimeServiceStub, "regime")`.
 
-    def _connect(self, service: str) -> grpc.aio.Channel:
+        Args:
+            make: class of the stub.
+            service: name of the service.
+            well: reach only replicas whose health says that they serve; False is for asking about health.
+        """
+        if (service, well) not in self._channels:
+            self._channels[service, well] = _Carrying(self._connect(service, well), self._settings.service)
+        return make(cast(grpc.aio.Channel, self._channels[service, well]))
+
+    def _connect(self, service: str, well: bool) -> grpc.aio.Channel:
         interfaces = [interface for file in contract(service) for interface in file.services_by_name.values()]
         options = [
-            ("grpc.service_config", service_config(*interfaces)),
+            ("grpc.service_config", service_config(interface_of(service), *interfaces)),
+            ("grpc.inhibit_health_checking", int(not well)),
             # Its own connections: a socket's name is relative to the state folder, and another's back-off is not ours.
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
+            # Replicas come and go; asked again at once, a name server may still say what was.
+            ("grpc.dns_min_time_between_resolutions_ms", 1000),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         ]

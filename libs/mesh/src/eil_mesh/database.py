@@ -34,6 +34,11 @@ class Connection(Protocol):
         """Whether a transaction is open."""
         ...
 
+    @property
+    def total_changes(self) -> int:
+        """A number that grows with whatever changes something."""
+        ...
+
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Rows:
         """Run one statement."""
         ...

@@ -29,11 +29,14 @@ class EilError(Exception):
         reason: str | None = None,
         violations: Mapping[str, str] | None = None,
         retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason or type(self).reason
         self.violations = dict(violations or {})
+        self.headers = dict(headers or {})
+        """What the answer carries beside the status; only names that `status.PASSED` knows go on through other services."""
         if retry_after_s is not None:
             self.retry_after_s = retry_after_s
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
 import grpc
@@ -26,6 +26,8 @@ SCHEMA = (
 )
 """Tables beside every journal: how far others were followed, what was put aside, how far a relay to Kafka has come."""
 LARGEST_OFFSET = 2**63 - 1
+PART_BYTES = 1024 * 1024
+"""Payloads that go together in one message."""
 GATHER_S = 0.05
 """A subscriber's journal is read so often at most: the first entry after a pause leaves at once, a stream of them goes together, and its
 follower commits them together."""
@@ -48,11 +50,20 @@ class EventLog(event_log_pb2_grpc.EventLogServiceServicer):
         """Send entries from the offset on, then follow. A user sees one tenant; a service without a tenant sees all."""
         _check_offset(request.from_offset)
         async with aclosing(
-            tail(self._store, request.from_offset, tenant=_tenant(), topics=list(request.topics), gather_s=GATHER_S)
+            pages(
+                self._store,
+                request.from_offset,
+                tenant=_tenant(),
+                topics=list(request.topics),
+                gather_s=max(GATHER_S, request.gather_ms / 1000),
+            )
         ) as journal:
-            async for entry in journal:
-                yield event_log_pb2.SubscribeResponse(event=_event(entry))
-                metrics.EVENTS_SENT.inc()
+            async for page in journal:
+                for part in _parts(page) if request.pages else ():
+                    yield event_log_pb2.SubscribeResponse(events=map(_event, part))
+                for entry in () if request.pages else page:
+                    yield event_log_pb2.SubscribeResponse(event=_event(entry))
+                metrics.EVENTS_SENT.inc(len(page))
 
     async def GetBacklog(  # noqa: N802
         self, request: event_log_pb2.GetBacklogRequest, context: grpc.aio.ServicerContext
@@ -126,7 +137,17 @@ def _check_offset(offset: int) -> None:
 async def tail(
     store: Store, from_offset: int, *, tenant: str, topics: Sequence[str], gather_s: float = 0.0
 ) -> AsyncGenerator[Entry, None]:
-    """Entries of a store's journal from an offset on (0: from now on), then as they are committed. Close it after use (`aclosing`).
+    """The entries of `pages`, one by one. Close it after use (`aclosing`). Raises as they do."""
+    async with aclosing(pages(store, from_offset, tenant=tenant, topics=topics, gather_s=gather_s)) as found:
+        async for page in found:
+            for entry in page:
+                yield entry
+
+
+async def pages(
+    store: Store, from_offset: int, *, tenant: str, topics: Sequence[str], gather_s: float = 0.0
+) -> AsyncGenerator[Sequence[Entry], None]:
+    """Pages of a store's journal from an offset on (0: from now on), then as they are committed. Close it after use (`aclosing`).
 
     Once it has caught up it reads every `gather_s` at most [s].
 
@@ -147,9 +168,8 @@ async def tail(
                     entries(conn, offset, tenant=tenant, topics=topics, limit=PAGE),
                 )
             )
-            for entry in page:
-                yield entry
             if page:
+                yield page
                 offset = page[-1].offset + 1
             else:
                 offset = max(offset, end + 1)  # what others wrote is not read again at each commit
@@ -158,6 +178,18 @@ async def tail(
     finally:
         store.unwatch(committed)
     raise Unavailable("the service is stopping; subscribe again from the next offset", retry_after_s=1.0)
+
+
+def _parts(page: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """A page in parts that fit into a message; an entry that is larger comes by itself."""
+    first, nbytes = 0, 0
+    for place, entry in enumerate(page):
+        size = len(entry.payload or b"")
+        if place > first and nbytes + size > PART_BYTES:
+            yield page[first:place]
+            first, nbytes = place, 0
+        nbytes += size
+    yield page[first:]
 
 
 def _event(entry: Entry) -> event_log_pb2.Event:
@@ -169,4 +201,5 @@ def _event(entry: Entry) -> event_log_pb2.Event:
         key=entry.key,
         payload=entry.payload or b"",
         hash=entry.hash,
+        traceparent=entry.traceparent,
     )

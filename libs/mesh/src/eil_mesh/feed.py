@@ -96,16 +96,19 @@ class JournalFeed:
         me: name of the following service.
         service: name of the followed service.
         topics: topics wanted.
+        gather_s: how long entries may wait for each other [s].
     """
 
-    def __init__(self, peers: Peers, me: str, service: str, topics: Sequence[str]) -> None:
+    def __init__(self, peers: Peers, me: str, service: str, topics: Sequence[str], gather_s: float = 0.0) -> None:
         self._stub = peers.stub(event_log_pb2_grpc.EventLogServiceStub, service)
-        self._me, self._topics = me, topics
+        self._me, self._topics, self._gather_ms = me, topics, round(1000 * gather_s)
 
     async def pages(self, reached: Mapping[str, Reached]) -> AsyncGenerator[Sequence[Arrival], None]:
         received: asyncio.Queue[event_log_pb2.Event] = asyncio.Queue(PAGE)
         begin = reached.get(JOURNAL, Reached()).position + 1
-        request = event_log_pb2.SubscribeRequest(from_offset=begin, topics=self._topics)
+        request = event_log_pb2.SubscribeRequest(
+            from_offset=begin, topics=self._topics, pages=True, gather_ms=self._gather_ms
+        )
         with acting_for(self._me, ""):
             reader = asyncio.create_task(self._receive(request, received))
         try:
@@ -134,7 +137,8 @@ class JournalFeed:
         self, request: event_log_pb2.SubscribeRequest, received: asyncio.Queue[event_log_pb2.Event]
     ) -> None:
         async for response in self._stub.Subscribe(request):
-            await received.put(response.event)
+            for event in response.events or (response.event,):
+                await received.put(event)
 
 
 async def _page(received: asyncio.Queue[event_log_pb2.Event], reader: asyncio.Task[None]) -> list[event_log_pb2.Event]:

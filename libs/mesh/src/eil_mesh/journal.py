@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
+from eil_mesh import tracing
 from eil_mesh.database import Connection
 
 SCHEMA = """
@@ -38,11 +39,15 @@ CREATE TABLE IF NOT EXISTS erasures (
   PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS retired (topic TEXT PRIMARY KEY, up_to INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS traced (entry INTEGER PRIMARY KEY, traceparent TEXT NOT NULL) STRICT;
 """
 
 GENESIS = bytes(32)
 COUNTED = 1_000_000
 """Entries counted at most, where somebody asks how many wait."""
+_COLUMNS = '"offset", time_us, tenant, topic, key, payload, salt, digest, hash'
+TRACED = 1_000_000
+"""Newest entries of which the trace is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Entry:
     salt: bytes
     digest: bytes
     hash: bytes
+    traceparent: str = ""
+    """Where it was written while a trace was recorded; no part of the hash."""
 
 
 def chain_hash(previous: bytes, offset: int, time_us: int, tenant: str, topic: str, key: str, digest: bytes) -> bytes:
@@ -96,16 +103,32 @@ class Journal:
             "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)",
             (offset, time_us, tenant, topic, key, payload, salt, digest, entry_hash),
         )
+        if traceparent := tracing.carried():
+            self._conn.execute("INSERT INTO traced VALUES (?,?)", (offset, traceparent))
+            self._conn.execute("DELETE FROM traced WHERE entry <= ?", (offset - TRACED,))
         self.head = Head(offset, entry_hash)
         return offset
 
 
 def entries(
-    conn: Connection, from_offset: int, *, tenant: str = "", topics: Sequence[str] = (), limit: int = 500
+    conn: Connection,
+    from_offset: int,
+    *,
+    tenant: str = "",
+    topics: Sequence[str] = (),
+    limit: int = 500,
+    traces: bool = True,
 ) -> list[Entry]:
-    """Entries from an offset on, oldest first, of one tenant and some topics where these are given."""
+    """Entries from an offset on, oldest first, of one tenant and some topics where these are given.
+
+    Without `traces` none are looked up: a journal that an earlier release left has no table of them.
+    """
     where, parameters = _where(from_offset, tenant, topics)
-    rows = conn.execute(f'SELECT * FROM journal WHERE {where} ORDER BY "offset" LIMIT ?', (*parameters, limit))
+    trace, beside = ("coalesce(traceparent, '')", 'LEFT JOIN traced ON entry = "offset"') if traces else ("''", "")
+    rows = conn.execute(
+        f'SELECT {_COLUMNS}, {trace} FROM journal {beside} WHERE {where} ORDER BY "offset" LIMIT ?',
+        (*parameters, limit),
+    )
     return [Entry(*row) for row in rows]
 
 
@@ -154,6 +177,6 @@ def verify(conn: Connection) -> Iterator[str]:
 def _all(conn: Connection) -> Iterator[Entry]:
     """Every entry, a page at a time: a journal may be larger than memory."""
     place = -(2**63)
-    while page := entries(conn, place):
+    while page := entries(conn, place, traces=False):
         yield from page
         place = page[-1].offset + 1

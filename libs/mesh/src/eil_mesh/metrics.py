@@ -2,8 +2,11 @@
 
 import time
 from collections import deque
+from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from eil_mesh.tracing import is_recorded, trace_id_of
 
 REQUESTS = Counter("eil_requests_total", "Calls served, by method and gRPC code.", ["method", "code"])
 REQUEST_SECONDS = Histogram(
@@ -14,6 +17,9 @@ REQUEST_SECONDS = Histogram(
 )
 API_REQUEST_RATE = Gauge("eil_api_request_rate", "Calls served per second over the last minute.")
 SAMPLES = Counter("eil_samples_total", "Rows of telemetry, by what became of them.", ["outcome"])
+DOOR_POINTS = Counter(
+    "eil_door_points_total", "Points that agents sent, by door and what became of them.", ["door", "outcome"]
+)
 CONSERVATION_ERROR = Histogram(
     "eil_energy_conservation_error",
     "First-law residual |r| of measured windows with an identified thermal node, share of the energy in.",
@@ -46,6 +52,12 @@ PROOF_VALIDATION_RATE = Gauge("eil_proof_validation_rate", "Share of measured ve
 VERIFICATIONS = Counter("eil_verifications_total", "Verifications of savings, by the state they came to.", ["state"])
 PFT_MINTED = Counter("eil_pft_minted", "PFT minted by proofs.")
 LEDGER_ENTRIES = Counter("eil_ledger_entries_total", "Ledger entries written, by kind.", ["kind"])
+CREDITS_CHARGED = Counter("eil_credits_charged_total", "CEU that leases were settled for.")
+BUDGET_REFUSALS = Counter(
+    "eil_budget_refusals_total",
+    "Charges refused, by reason: a budget or treasury used up, the ledger away.",
+    ["reason"],
+)
 INFERENCE_STEPS = Counter("eil_inference_steps_total", "Inference steps metered.", ["service"])
 ENERGY_LAWS = Counter(
     "eil_diffusion_energy_laws_total", "Runs of sampling, by verdict of the energy laws.", ["verdict"]
@@ -69,6 +81,26 @@ CONSISTENCY_CLEAN = Gauge(
     "eil_atlas_consistency_clean_timestamp_seconds",
     "When log, graph and segments agreed last, or were repaired, on schedule; Unix time.",
 )
+BUILD_INFO = Gauge("eil_build_info", "1, by service and release.", ["service", "version"])
+STORE_COMMIT_SECONDS = Histogram(
+    "eil_store_commit_seconds",
+    "Time that a commit took, with the work of everything in it.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
+)
+STORE_COMMIT_WRITES = Histogram(
+    "eil_store_commit_writes", "Writes that shared a commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+)
+STORE_FAILURES = Counter("eil_store_failures_total", "Commits that failed: disk full, or the database away.")
+FRONT_BUNDLE = Histogram(
+    "eil_front_bundle_calls", "Calls of a front's bundles.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+STREAM_CLIENTS = Gauge("eil_stream_clients", "Clients of the bridge's event streams.")
+STREAM_SKIPPED = Counter("eil_stream_skipped_total", "Events that slow clients of the stream were not sent.")
+MCP_CALLS = Counter("eil_mcp_calls_total", "Tools that agents called, by tool and outcome.", ["tool", "outcome"])
+MARKET_PRICE = Gauge(
+    "eil_market_price", "Price of a token as it was posted last, in its currency.", ["token", "currency"]
+)
+MARKET_SWAPS = Counter("eil_market_swaps_total", "Swaps of tokens in the pools, by what was paid in.", ["token"])
 JOURNAL_OFFSET = Gauge("eil_journal_offset", "Offset of the newest journal entry.")
 ANCHORED_OFFSET = Gauge("eil_journal_anchored_offset", "Offset of the newest entry under a signed head.")
 
@@ -76,10 +108,17 @@ _RATE_WINDOW_S = 60.0
 _served: deque[float] = deque(maxlen=100_000)
 
 
-def count_request(method: str, code: str, seconds: float) -> None:
-    """Count one served call."""
-    REQUESTS.labels(method, code).inc()
-    REQUEST_SECONDS.labels(method).observe(seconds)
+@cache
+def _served_of(method: str, code: str) -> tuple[Counter, Histogram]:
+    """The two of a method and code: looking labels up costs more than counting."""
+    return REQUESTS.labels(method, code), REQUEST_SECONDS.labels(method)
+
+
+def count_request(method: str, code: str, seconds: float, traceparent: str = "") -> None:
+    """Count one served call; where its trace is recorded, it is the exemplar of its duration."""
+    count, duration = _served_of(method, code)
+    count.inc()
+    duration.observe(seconds, {"trace_id": trace_id_of(traceparent)} if is_recorded(traceparent) else None)
     _served.append(time.monotonic())
 
 

@@ -95,8 +95,8 @@ class Session:
         """What work remembers of the state from one transaction to the next; forgotten whenever anything is undone."""
         self.careful = True
         """Whether work must look rather than remember: set for whoever is not the only writer, and for what is done again."""
-        self.wrote = False
-        """Whether a statement that may change something was sent since this was last set to False."""
+        self.total_changes = 0
+        """Statements sent so far that may change something."""
 
     @property
     def closed(self) -> bool:
@@ -156,7 +156,7 @@ class Session:
         assert self.in_transaction, "begin first"
         key = (statement, tuple(map(type, parameters)))
         known = self._prepared.get(key) or self._prepare(*key)
-        self.wrote |= not known.harmless
+        self.total_changes += not known.harmless
         values = [encode(value) for encode, value in zip(known.encoders, parameters, strict=True)]
         self._pg.send_query_prepared(known.name, values, known.formats, 1)
         rows = Rows(self, known)

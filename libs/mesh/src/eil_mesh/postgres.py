@@ -19,6 +19,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from eil_mesh import metrics
 from eil_mesh.clock import Clock
 from eil_mesh.dialect import translated
 from eil_mesh.errors import FailedPrecondition, Unavailable
@@ -26,7 +27,7 @@ from eil_mesh.journal import SCHEMA as JOURNAL_SCHEMA
 from eil_mesh.journal import Journal
 from eil_mesh.pipeline import Session
 from eil_mesh.requests import SCHEMA as REQUESTS_SCHEMA
-from eil_mesh.store import QUEUE, Store, Tx
+from eil_mesh.store import QUEUE, Store, Tx, committing
 
 T = TypeVar("T")
 log = structlog.get_logger("eil.postgres")
@@ -42,6 +43,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS writer (one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one), epoch BIGINT NOT NULL);
+ALTER TABLE writer ADD COLUMN IF NOT EXISTS address TEXT NOT NULL DEFAULT '';
 INSERT INTO writer (epoch) VALUES (0) ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation'; END $$;
@@ -77,6 +79,79 @@ class _Redo(Exception):
 _Result = tuple[Any, Any, BaseException | None]
 
 
+def connect(url: str, name: str, application: str = "") -> psycopg.Connection[Any]:
+    """A session in a service's schema, which either side takes for lost after LOST_S.
+
+    Args:
+        application: what the server lists the session as; empty: `eil-<name>`.
+
+    Raises:
+        psycopg.Error: the server cannot be reached, or refuses.
+    """
+    probes = 3
+    # The server lets go of a lost client's lock, and the client of a lost server, by the same measure.
+    settings = {
+        "search_path": name,
+        "tcp_keepalives_idle": LOST_S // probes,
+        "tcp_keepalives_interval": LOST_S // probes,
+    }
+    settings |= {"tcp_keepalives_count": probes - 1}
+    return psycopg.connect(
+        url,
+        autocommit=True,
+        prepare_threshold=None,
+        cursor_factory=psycopg.RawCursor,
+        connect_timeout=CONNECT_S,
+        application_name=application or f"eil-{name}",
+        tcp_user_timeout=LOST_S * 1000,
+        keepalives_idle=LOST_S // probes,
+        keepalives_interval=LOST_S // probes,
+        keepalives_count=probes - 1,
+        options=" ".join(f"-c {key}={value}" for key, value in settings.items()),
+    )
+
+
+def lock(raw: psycopg.Connection[Any], name: str, patience_s: float) -> bool:
+    """Take the writer's lock of a schema for as long as the session lives; False if another holds it longer than `patience_s`.
+
+    Raises:
+        psycopg.Error: the session is lost.
+    """
+    raw.execute(f"SET lock_timeout = '{max(round(patience_s * 1000), 1)}ms'".encode())
+    try:
+        raw.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", (f"eil/{name}",))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    raw.execute("RESET lock_timeout")
+    return True
+
+
+def _make_schema(raw: psycopg.Connection[Any], name: str) -> None:
+    if not raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (name,)).fetchone():
+        raw.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+
+
+def prepare(url: str, name: str, schema: str) -> None:
+    """Make a service's tables before it starts, beside a release that still writes there: what a schema says only ever adds.
+
+    Args: as `PostgresStore`'s.
+
+    Raises:
+        psycopg.Error: the server cannot be reached, or the role may not.
+        ValueError: the schema is none that `dialect` knows.
+    """
+    with psycopg.connect(
+        url,
+        autocommit=True,
+        cursor_factory=psycopg.RawCursor,
+        connect_timeout=CONNECT_S,
+        options=f"-c search_path={name}",
+    ) as raw:
+        _make_schema(raw, name)
+        with raw.transaction():
+            raw.execute(statements(schema).encode())
+
+
 class PostgresStore(Store):
     """A store in one schema of a PostgreSQL database (14 or newer). One session at a time writes.
 
@@ -86,16 +161,31 @@ class PostgresStore(Store):
         schema: statements that make the service's tables if they do not exist, as SQLite takes them and `dialect` knows them.
         clock: stamps transactions and journal entries.
         durable: True waits for the server's disk at each commit; False may lose the last second to power loss.
+        address: where the service's other processes reach this one; see `standby`.
+        locked: a session that holds the writer's lock already, from `lock`; None: it is taken here.
+        superseded: called, in another thread, when the session was lost and another process writes now.
 
     Raises:
         FailedPrecondition: another session writes there, or the server cannot be reached.
         ValueError: the schema, or its name, is none that this class knows.
     """
 
-    def __init__(self, url: str, name: str, schema: str, clock: Clock, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        schema: str,
+        clock: Clock,
+        *,
+        durable: bool = True,
+        address: str = "",
+        locked: psycopg.Connection[Any] | None = None,
+        superseded: Callable[[], object] = lambda: None,
+    ) -> None:
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a schema: use a-z, 0-9 and _, a letter first")
         self._url, self._name, self._clock, self._durable = url, name, clock, durable
+        self._address, self._locked, self._superseded = address, locked, superseded
         self._schema = statements(schema)
         self._queue = queue.Queue(QUEUE)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read")
@@ -151,28 +241,9 @@ class PostgresStore(Store):
     def _reader(self) -> Any:
         session: Session | None = getattr(self._local, "session", None)
         if session is None or session.closed:
-            session = self._local.session = Session(self._connect())
+            session = self._local.session = Session(connect(self._url, self._name))
             self._sessions = [known for known in self._sessions if not known.closed] + [session]
         return session
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        probes, settings = 3, {"search_path": self._name, "synchronous_commit": "on" if self._durable else "off"}
-        # The server lets go of a lost client's lock, and the client of a lost server, by the same measure.
-        settings |= {"tcp_keepalives_idle": LOST_S // probes, "tcp_keepalives_interval": LOST_S // probes}
-        settings |= {"tcp_keepalives_count": probes - 1}
-        return psycopg.connect(
-            self._url,
-            autocommit=True,
-            prepare_threshold=None,
-            cursor_factory=psycopg.RawCursor,
-            connect_timeout=CONNECT_S,
-            application_name=f"eil-{self._name}",
-            tcp_user_timeout=LOST_S * 1000,
-            keepalives_idle=LOST_S // probes,
-            keepalives_interval=LOST_S // probes,
-            keepalives_count=probes - 1,
-            options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
-        )
 
     def _open(self) -> tuple[Session, Journal]:
         """A session that alone may write, and the journal as it stands.
@@ -181,23 +252,21 @@ class PostgresStore(Store):
             FailedPrecondition: another session writes there.
             psycopg.Error: the server cannot be reached, or it refuses.
         """
-        raw = self._connect()
+        locked, self._locked = self._locked, None
+        raw = locked or connect(self._url, self._name)
         try:
-            raw.execute(f"SET lock_timeout = '{TAKE_OVER_S}s'".encode())
-            try:
-                raw.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", (f"eil/{self._name}",))
-            except psycopg.errors.LockNotAvailable:
+            if not locked and not lock(raw, self._name, TAKE_OVER_S):
                 raise FailedPrecondition(
                     f"schema {self._name!r} is in use by another process, and two writers would break its journal; stop that "
-                    "process, or give this one another database",
+                    "process, give this one another database, or let it wait for its turn (the setting `advertise`)",
                     reason="STATE_IN_USE",
-                ) from None
-            raw.execute("RESET lock_timeout")
-            if not raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (self._name,)).fetchone():
-                raw.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self._name)))
+                )
+            raw.execute(f"SET synchronous_commit = {'on' if self._durable else 'off'}".encode())
+            _make_schema(raw, self._name)
             with raw.transaction():
                 raw.execute(self._schema.encode())
-                taken = raw.execute("UPDATE writer SET epoch = epoch + 1 RETURNING epoch").fetchone()
+                epoch = "UPDATE writer SET epoch = epoch + 1, address = $1 RETURNING epoch"
+                taken = raw.execute(epoch, (self._address,)).fetchone()
             assert taken is not None, "the statements before put this row there"
             self._epoch = taken[0]
             session = Session(raw)
@@ -226,9 +295,12 @@ class PostgresStore(Store):
                     session, journal = self._open()
                 except (psycopg.Error, FailedPrecondition) as error:
                     log.error("state not reachable", schema=self._name, exc_info=error)
+                    if isinstance(error, FailedPrecondition):
+                        self._superseded()
                     self._answer([(write, None, _unreachable(error)) for write in batch], wrote=False)
                     continue
-            self._commit(session, journal, batch)
+            with committing(batch):
+                self._commit(session, journal, batch)
         session.close()
 
     def _commit(self, conn: Session, journal: Journal, batch: Sequence[Any]) -> None:
@@ -248,6 +320,7 @@ class PostgresStore(Store):
             if not careful and not conn.closed:
                 return False
             failure = _failure(error)
+            metrics.STORE_FAILURES.inc()
             results = [(write, None, failure) for write in batch]
         self._answer(results, wrote=journal.head != before)
         return True
@@ -267,13 +340,13 @@ class PostgresStore(Store):
 
     def _perform(self, conn: Session, journal: Journal, write: Any) -> _Result:
         """One write: its value, or its error if it had changed nothing yet. Raises _Redo if it had, psycopg.Error."""
-        conn.wrote = False
+        changes = conn.total_changes
         try:
             return write, write.context.run(write.work, Tx(conn, journal, self._clock.now_us())), None
         except psycopg.Error:
             raise
         except BaseException as error:  # the caller gets it: this thread serves everybody else on
-            if conn.wrote:
+            if conn.total_changes != changes:
                 raise _Redo from error
             return write, None, error
 

@@ -75,6 +75,7 @@ def replayed(conn: Connection, tenant: str, request: Message, response: type[M])
 def remember(tx: "Tx", tenant: str, request: Message, response: Message) -> None:
     """Store the answer under the request's id, if it has one, and forget what is older than 7 days."""
     if key := request_id(request):
+        before = tx.conn.total_changes
         tx.conn.execute(
             "INSERT INTO requests VALUES (?,?,?,?,?,?)",
             (
@@ -87,6 +88,7 @@ def remember(tx: "Tx", tenant: str, request: Message, response: Message) -> None
             ),
         )
         tx.conn.execute("DELETE FROM requests WHERE created_us < ?", (tx.now_us - KEEP_US,))
+        tx.asides.append(tx.conn.total_changes - before)
 
 
 def _digest(request: Message) -> bytes:

@@ -12,14 +12,16 @@ class Service:
     """Services whose methods it calls (events may flow against this order)."""
     grpc: bool = True
     """False for the bridge, which speaks HTTP."""
+    fronted: tuple[str, ...] = ()
+    """gRPC paths of unary methods that its front takes, a process of its own (embedded profile); see `front`."""
 
 
 SERVICES: dict[str, Service] = {
     service.name: service
     for service in (
-        Service("regime", ()),
-        Service("atlas", ()),
         Service("economy", ()),
+        Service("regime", ("economy",), fronted=("/eil.regime.v1.RegimeService/Sense",)),
+        Service("atlas", ("economy",)),
         Service("nvp", ("atlas", "economy")),
         Service("diffusion", ("nvp", "atlas", "economy")),
         Service("decision", ("regime", "nvp", "diffusion", "economy")),
@@ -33,6 +35,8 @@ SERVICES: dict[str, Service] = {
     )
 }
 """Every service by name, callees before callers: the order to start in."""
+FRONTS: dict[str, str] = {f"{name}-front": name for name, service in SERVICES.items() if service.fronted}
+"""The service of each front, by the front's name, which is its socket's, too."""
 STATEFUL = ("regime", "atlas", "economy", "nvp", "diffusion", "decision", "proof", "market")
 """Services whose state can be kept in PostgreSQL."""
 OUTSIDERS = ("keda",)

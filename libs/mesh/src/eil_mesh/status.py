@@ -14,6 +14,10 @@ from eil_mesh.errors import DOMAIN, EilError
 DETAILS_KEY = "grpc-status-details-bin"
 RETRY_KEY = "retry-after"
 """Metadata that repeats RetryInfo in whole seconds; the door makes it the header of that name."""
+BUDGET_KEY = "x-eil-budget-left"
+"""What is left of the budget that did not suffice, CEU."""
+PASSED = (DETAILS_KEY, RETRY_KEY, BUDGET_KEY)
+"""Metadata of a peer's error that goes on to the caller."""
 MESSAGE_BYTES, VIOLATIONS_BYTES, TEXT_BYTES = 800, 2800, 400
 """Most that a status says: its message, its violations together, one of their texts. Clients refuse metadata above 8 KiB, in which
 the message stands twice, once percent-encoded."""
@@ -48,6 +52,22 @@ def to_status(error: EilError, request_id: str) -> status_pb2.Status:
     return status_pb2.Status(code=code_pb2.Code.Value(error.code), message=message, details=details)
 
 
+def from_status(status: status_pb2.Status) -> EilError:
+    """The error that a status was made from, on the other side of the wire."""
+    reason, violations, retry_after_s = None, {}, None
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(bad):
+            violations = {one.field: one.description for one in bad.field_violations}
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.ToMilliseconds() / 1000
+    error = EilError(status.message, reason=reason, violations=violations, retry_after_s=retry_after_s)
+    error.code = code_pb2.Code.Name(code_pb2.Code.ValueType(status.code))
+    return error
+
+
 def _cut(text: str, most: int) -> str:
     raw = text.encode(errors="replace")
     return text if len(raw) <= most else raw[: most - 3].decode(errors="ignore") + "…"
@@ -73,23 +93,33 @@ def internal(error: BaseException, request_id: str) -> EilError:
 async def abort(context: grpc.aio.ServicerContext, error: BaseException, request_id: str) -> None:
     """End the call with the error's status. A peer's error passes through as the peer said it."""
     if isinstance(error, grpc.aio.AioRpcError):
-        trailing = [(key, value) for key, value in error.trailing_metadata() or () if key in (DETAILS_KEY, RETRY_KEY)]
+        trailing = [(key, value) for key, value in error.trailing_metadata() or () if key in PASSED]
         await context.abort(error.code(), error.details() or "", tuple(trailing))
     known = error if isinstance(error, EilError) else internal(error, request_id)
     status = to_status(known, request_id)
     trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
     if known.retry_after_s is not None:
         trailing.append((RETRY_KEY, str(math.ceil(known.retry_after_s))))
+    trailing += known.headers.items()
     await context.abort(getattr(grpc.StatusCode, known.code), status.message, tuple(trailing))
+
+
+def trailing_of(error: grpc.RpcError) -> dict[str, str]:
+    """The textual metadata that came with a peer's error, such as `RETRY_KEY`."""
+    trailing = error.trailing_metadata() if isinstance(error, grpc.aio.AioRpcError) else None
+    return {key: value for key, value in trailing or () if isinstance(value, str)}
+
+
+def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """The status that a peer's error came with, with its details; of one that says nothing, its code and message."""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status(code=error.code().value[0], message=error.details() or "")
 
 
 def reason_of(error: grpc.RpcError) -> str:
     """The ErrorInfo reason that a peer gave, or "" if it gave none."""
-    trailing = error.trailing_metadata() if isinstance(error, grpc.aio.AioRpcError) else None
-    for key, value in trailing or ():
-        if key == DETAILS_KEY and isinstance(value, bytes):
-            for detail in status_pb2.Status.FromString(value).details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info):
-                    return info.reason
-    return ""
+    info = error_details_pb2.ErrorInfo()
+    details = status_of(error).details if isinstance(error, grpc.aio.AioRpcError) else ()
+    return info.reason if any(detail.Unpack(info) for detail in details) else ""

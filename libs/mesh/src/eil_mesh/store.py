@@ -13,12 +13,15 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
+from eil_mesh import metrics
+from eil_mesh.audit import audited
 from eil_mesh.clock import Clock
 from eil_mesh.database import Connection as Connection  # its name for the services
 from eil_mesh.errors import FailedPrecondition, ResourceExhausted, Unavailable
@@ -43,6 +46,8 @@ class Tx:
     conn: Any
     journal: Journal
     now_us: int
+    asides: list[int] = field(default_factory=list)
+    """Changes that are no facts: numbers of rows by which answers were kept under request ids."""
 
 
 @dataclass(slots=True)
@@ -91,7 +96,7 @@ class Store:
             raise error
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` in a transaction and return its result once it is durable.
+        """Run `work` in a transaction and return its result once it is durable. See `audit` for what else it may write.
 
         Raises:
             ResourceExhausted: too many writes wait, or `admit` refuses.
@@ -104,7 +109,7 @@ class Store:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         try:
-            self._queue.put_nowait(_Write(work, future, loop, contextvars.copy_context()))
+            self._queue.put_nowait(_Write(audited(work), future, loop, contextvars.copy_context()))
         except queue.Full:
             raise ResourceExhausted(
                 f"{QUEUE} writes are waiting; slow down and try again", reason="QUEUE_FULL", retry_after_s=0.5
@@ -133,6 +138,19 @@ class Store:
     def unwatch(self, event: asyncio.Event) -> None:
         """Stop setting the event."""
         self._watchers.discard(event)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until the service stops."""
+        woken = self.watch()
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.released:
+                    await woken.wait()
+                    woken.clear()
+        except TimeoutError:
+            pass
+        finally:
+            self.unwatch(woken)
 
     def release(self) -> None:
         """Wake every watcher for the last time: the service stops."""
@@ -175,7 +193,8 @@ class Store:
             return
         self._opened.put(None)
         while batch := self._take():
-            self._commit(conn, journal, batch)
+            with committing(batch):
+                self._commit(conn, journal, batch)
         conn.close()
 
     def _take(self) -> list[_Write]:
@@ -201,6 +220,7 @@ class Store:
             sqlite3.Error
         ) as error:  # locked, full or failing: everybody in the batch hears of it, and this thread serves on
             log.error("commit failed", path=str(self.path), exc_info=error)
+            metrics.STORE_FAILURES.inc()
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
             journal.head = before
@@ -243,6 +263,12 @@ class Store:
         if wrote:
             for event in self._watchers:
                 event.set()
+
+
+def committing(batch: Sequence[object]) -> AbstractContextManager[object]:
+    """Measures a commit of these writes."""
+    metrics.STORE_COMMIT_WRITES.observe(len(batch))
+    return metrics.STORE_COMMIT_SECONDS.time()
 
 
 def _claim(path: Path) -> int:

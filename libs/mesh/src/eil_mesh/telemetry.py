@@ -13,8 +13,8 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from eil_mesh.call import current_call
 from eil_mesh.settings import MeshSettings
+from eil_mesh.version import VERSION
 
-tracer = trace.get_tracer("eil")
 _TRACEBACK = ExceptionDictTransformer(show_locals=False)
 """Where, never with what: the values of variables are tokens and telemetry of callers."""
 
@@ -68,9 +68,14 @@ def start(settings: MeshSettings) -> Callable[[], None]:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
-    provider = TracerProvider(resource=Resource({"service.name": f"eil-{settings.service}"}))
-    exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=settings.tls_dir is None)
+    about = {"service.name": f"eil-{settings.service}", "service.namespace": "eil", "service.version": VERSION}
+    # The door alone begins traces; a library that would begin one here records nothing.
+    provider = TracerProvider(resource=Resource(about), sampler=ParentBased(ALWAYS_OFF))
+    exporter = OTLPSpanExporter(
+        endpoint=settings.otlp_endpoint, insecure=not settings.otlp_endpoint.startswith("https://")
+    )
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return provider.shutdown

@@ -53,7 +53,7 @@ async def running(
     """A service with its state and socket in `tmp_path`, which is the working directory meanwhile; drained at the end.
 
     Several may run in one folder and reach each other as peers. `settings` are fields of the service's settings. Under the fixture
-    `either_database` the state may be PostgreSQL's.
+    `either_database` the state may be PostgreSQL's. Budgets are off unless `budgets=True`, which needs an economy in the folder.
 
     Raises:
         Exception: what the service's background work raised, at the end.
@@ -61,7 +61,7 @@ async def running(
     stop = asyncio.Event()
     with contextlib.chdir(tmp_path):  # a socket's path may have 107 letters at most: it stays relative
         where = {"database_url": _state_url} if kind.service in STATEFUL else {}
-        mesh = Mesh(kind.model_validate(where | settings), clock or SystemClock())
+        mesh = Mesh(kind.model_validate({"budgets": False} | where | settings), clock or SystemClock())
         await build(mesh)
         await mesh.start()
         run = asyncio.create_task(mesh.run(stop))
@@ -98,6 +98,17 @@ def postgres_database() -> Iterator[str]:
             yield make_conninfo(postgres_url(), dbname=name)
         finally:
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def end_sessions(url: str, application: str) -> None:
+    """End the sessions of the database at `url` whose application is LIKE this, as the server does with a client that is gone; what
+    others have on the same server stays."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE %s AND datname = current_database()",
+            (application,),
+        )
 
 
 @pytest.fixture(scope="session")

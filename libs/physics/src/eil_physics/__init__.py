@@ -1,6 +1,7 @@
 """Physics of energy telemetry: energy, entropy, the thermal node, Ψ, Φ and feasibility."""
 
 from eil_physics.autocorrelation import effective_samples_mean, effective_samples_variance, unbiased_rho
+from eil_physics.beta import beta_quantile, t_quantile
 from eil_physics.criticality import ChiM, chi_m, chi_m_ar1
 from eil_physics.distributions import chi2_quantile, chi2_sf
 from eil_physics.energy import Energy, Gap, Integral, SampleKind, integrate, integrate_channel
@@ -21,6 +22,7 @@ from eil_physics.feasibility import (
 from eil_physics.first_law import EnergyFidelity, FirstLaw, energy_fidelity, first_law, residual_u
 from eil_physics.graph import ThermalGraph
 from eil_physics.information import Psi, psi, psi_x
+from eil_physics.normal import normal_cdf
 from eil_physics.phi import BOLTZMANN_J_PER_K, phi, phi_ensemble
 from eil_physics.thermal import (
     DEFAULT_AMBIENT_K,
@@ -56,6 +58,7 @@ __all__ = [
     "ThermalNode",
     "ThermalWindow",
     "Verdict",
+    "beta_quantile",
     "chi2_quantile",
     "chi2_sf",
     "chi_m",
@@ -73,6 +76,7 @@ __all__ = [
     "integrate",
     "integrate_channel",
     "node_bounds",
+    "normal_cdf",
     "observe_window",
     "phi",
     "phi_ensemble",
@@ -80,6 +84,7 @@ __all__ = [
     "psi_x",
     "residual_u",
     "state_entropy",
+    "t_quantile",
     "track_window",
     "unbiased_rho",
 ]

@@ -113,17 +113,20 @@ def integrate_channel(
     t = time_s - start_s
     link = joined(time_s, period)
     if kind == "instant":
-        lo, hi = np.clip(t[:-1], 0, window_s), np.clip(t[1:], 0, window_s)
-        slope = np.diff(value) / np.diff(t)
+        inside = np.minimum(np.maximum(t, 0.0), window_s)
+        lo, hi = inside[:-1], inside[1:]
+        slope = (value[1:] - value[:-1]) / (t[1:] - t[:-1])
         middle = value[:-1] + slope * ((lo + hi) / 2 - t[:-1])
-        lo, hi, middle = lo[link], hi[link], middle[link]
+        if not link.all():
+            lo, hi, middle = lo[link], hi[link], middle[link]
     else:
         begins = np.concatenate(([t[0] - period], np.where(link, t[:-1], t[1:] - period)))
         lo, hi = np.clip(begins, 0, window_s), np.clip(t, 0, window_s)
         middle = value
+    length = hi - lo
     return Integral(
-        value=float(np.sum(middle * (hi - lo))),
-        covered_s=float(np.sum(hi - lo)),
+        value=float((middle * length).sum()),
+        covered_s=float(length.sum()),
         window_s=window_s,
         gaps=_uncovered(lo, hi, start_s, end_s),
     )
@@ -135,9 +138,9 @@ def _uncovered(lo: NDArray[np.float64], hi: NDArray[np.float64], start_s: float,
     inside = hi > lo
     begins = np.concatenate(([0.0], hi[inside]))
     ends = np.concatenate((lo[inside], [window_s]))
+    wide = ends - begins > CLOCK_TOLERANCE_S
     return tuple(
         # The window's own edges are passed on untouched, so that adjoining windows name the same instant.
         Gap(start_s if a == 0 else start_s + float(a), end_s if b == window_s else start_s + float(b))
-        for a, b in zip(begins, ends, strict=True)
-        if b - a > CLOCK_TOLERANCE_S
+        for a, b in zip(begins[wide], ends[wide], strict=True)
     )

@@ -94,7 +94,7 @@ class Expected:
         self.store = Store(folder / "expected.db", event_log.SCHEMA + schema, clock, durable=False)
         graph = StoreGraph(self.store)
         self.answers, self.archive = Answers(self.store, graph), Archive(self.store, contents)
-        self._handle = following.handler(graph, lateness_s)
+        self._handle = following.Handler(graph, lateness_s).handle
         self._lateness_us, self._sends_power = round(lateness_s * MICROSECONDS), sends_power
         self.offset, self.entries, self._begun = after, 0, after > 0
         self.histories: dict[Key, History] = {}

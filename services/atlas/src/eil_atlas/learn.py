@@ -75,9 +75,10 @@ class Learner:
             source.regime, source.regime_us, source.offset = state.regime_id, to_us(state.time), event.offset
         _stand(source, columns)
         source.clock_us = max([source.clock_us, *record.times_us])
-        changes = _renamed(tx, before, source)
+        last = tables.shift_before(tx.conn, source, END_OF_TIME_US)
+        changes = _renamed(tx, before, source, last)
         if windows:
-            changes.append(States(source.name, _state_rows(tx, source, windows)))
+            changes.append(States(source.name, _state_rows(tx, source, last, windows)))
         if (source.place_row, source.place_rack) != (before.place_row, before.place_rack):
             changes.append(Place(source.name, source.place_row, source.place_rack))
         tables.save_source(tx.conn, source)
@@ -153,9 +154,8 @@ def _shift(tx: Tx, tenant: str, shift: regime_pb2.RegimeShift) -> list[Change]:
     return changes
 
 
-def _renamed(tx: Tx, before: tables.Source, source: tables.Source) -> list[Change]:
-    """What follows if the newest telemetry gives the open stretch another name."""
-    last = tables.shift_before(tx.conn, source, END_OF_TIME_US)
+def _renamed(tx: Tx, before: tables.Source, source: tables.Source, last: tables.FoundShift | None) -> list[Change]:
+    """What follows if the newest telemetry gives the open stretch, after the last shift, another name."""
     name = _open_name(source, last)
     if _open_name(before, last) == name:
         return []
@@ -179,9 +179,10 @@ def _put(source: tables.Source, shift: tables.FoundShift) -> Shift:
     return Shift(source.name, shift.detected_us, shift.id, shift.onset_us, shift.from_regime, shift.to_regime)
 
 
-def _state_rows(tx: Tx, source: tables.Source, windows: list[tables.Window]) -> list[StateRow]:
-    """The states of windows (oldest first), each with the regime of its last microsecond."""
-    last = tables.shift_before(tx.conn, source, END_OF_TIME_US)
+def _state_rows(
+    tx: Tx, source: tables.Source, last: tables.FoundShift | None, windows: list[tables.Window]
+) -> list[StateRow]:
+    """The states of windows (oldest first), each with the regime of its last microsecond; `last` is the source's last shift."""
     name, since = _open_name(source, last), windows[0].start_us
     parted = tables.shifts_since(tx.conn, source, since) if last and last.detected_us >= since else []
     left = [shift.detected_us for shift in parted]

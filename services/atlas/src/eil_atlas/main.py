@@ -32,7 +32,7 @@ from eil_atlas.consistency_schedule import verify_for_ever
 from eil_atlas.consistency_service import ConsistencyService
 from eil_atlas.cutter import Cutter, Limits
 from eil_atlas.folder import Folder
-from eil_atlas.following import TOPICS, handler
+from eil_atlas.following import TOPICS, Handler
 from eil_atlas.graph import Graph
 from eil_atlas.lifecycle import tend
 from eil_atlas.migration import migrate
@@ -42,6 +42,8 @@ from eil_atlas.store_graph import StoreGraph
 from eil_atlas.upkeep import Retention, forget_old, roll_up
 
 DAY_S = 86400.0
+GATHER_S = 0.25
+"""How long telemetry waits to be learned from together: its states are a minute long."""
 SCHEMA = (
     tables.SCHEMA
     + topology.SCHEMA
@@ -65,7 +67,8 @@ async def build(mesh: Mesh[AtlasSettings]) -> None:
     graph = await open_graph(mesh, store)
     keep_graph(mesh, store, graph, contents)
     cutter = keep_archive(mesh, store, contents)
-    follower = mesh.follow(store, "regime", TOPICS, handler(graph, settings.lateness_s))
+    handler = Handler(graph, settings.lateness_s)
+    follower = mesh.follow(store, "regime", TOPICS, handler.handle, handle_page=handler.handle_page, gather_s=GATHER_S)
     keep_consistent(mesh, Sides(store, cutter.archive, Answers(store, graph)), follower, cutter, contents)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 
+from eil_mesh import tracing
 from eil_mesh.client import Peers
 from eil_mesh.identity import TokenVerifier
 from starlette.requests import Request
@@ -30,9 +31,11 @@ class Agents:
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = authenticate(self._verifier, Request(scope))
+        request = Request(scope)
+        caller = authenticate(self._verifier, request)
         application = await self._load()
-        await application({**scope, CALLER: caller}, receive, send)
+        with tracing.served("/mcp", request.headers.get(tracing.HEADER, "")):
+            await application({**scope, CALLER: caller}, receive, send)
 
     async def _load(self) -> ASGIApp:
         async with self._loading:

@@ -1,8 +1,10 @@
 """Who asks over HTTP: the token is verified here again, whatever the door has done, and carried on to the services."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import jwt
+from eil_mesh import baggage
 from eil_mesh.call import Call
 from eil_mesh.errors import Unauthenticated
 from eil_mesh.identity import Principal, TokenVerifier
@@ -19,6 +21,8 @@ class Caller:
     authorization: str
     expires_s: float
     request_id: str
+    baggage: Mapping[str, str] = field(default_factory=dict)
+    """What it says of its purpose; see `eil_mesh.baggage`."""
 
     def call(self, method: str, deadline_s: float | None = None) -> Call:
         """The call that goes out in this caller's name; `deadline_s` is on the event loop's clock."""
@@ -28,6 +32,7 @@ class Caller:
             principal=self.principal,
             authorization=self.authorization,
             deadline_s=deadline_s,
+            baggage=self.baggage,
         )
 
 
@@ -50,4 +55,5 @@ def authenticate(verifier: TokenVerifier, connection: HTTPConnection, *, in_quer
         raise Unauthenticated("this needs a token: send `Authorization: Bearer $(eil token)`", reason="TOKEN_MISSING")
     principal = verifier.verify(token)
     claims = jwt.decode(token, options={"verify_signature": False})  # verified the line before
-    return Caller(principal, f"Bearer {token}", float(claims["exp"]), request_id_of(connection))
+    said = baggage.read(connection.headers.get(baggage.HEADER, ""))
+    return Caller(principal, f"Bearer {token}", float(claims["exp"]), request_id_of(connection), said)

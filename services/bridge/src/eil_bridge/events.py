@@ -1,5 +1,6 @@
 """Events as JSON: which service keeps which topic, and what a topic's payload is."""
 
+import asyncio
 import importlib
 import json
 import math
@@ -8,11 +9,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import structlog
 from eil.events.v1 import event_log_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
+log = structlog.get_logger("eil.stream")
+LARGE = 64 * 1024
+"""Bytes of a payload that is written as JSON beside the event loop."""
 LARGEST_PAYLOAD = 4 * 1024 * 1024
 """Bytes of a payload that is sent; a larger one is left out, and the event says so."""
 _FLOATING = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
@@ -37,6 +42,11 @@ TOPICS: Mapping[str, Topic] = {
     "energy.diffusion.events": Topic("diffusion", "Run"),
 }
 """Every topic of the mesh."""
+BY_SERVICE: Mapping[str, list[str]] = {
+    service: [topic for topic, kind in TOPICS.items() if kind.service == service]
+    for service in sorted({kind.service for kind in TOPICS.values()})
+}
+"""The same, by the service that keeps them."""
 
 
 def plain(message: Message) -> dict[str, Any]:
@@ -72,11 +82,10 @@ def _message(topic: str) -> type[Message]:
     return getattr(importlib.import_module(f"eil.{kind.service}.v1.{kind.service}_pb2"), kind.message)
 
 
-def to_json(event: event_log_pb2.Event) -> str:
-    """An event of one of TOPICS as a line of JSON. `payload` is null if it was erased, or is too large to be sent.
+def members(event: event_log_pb2.Event) -> bytes:
+    """An event of one of TOPICS as the members of a JSON object, in one line and without its braces.
 
-    Raises:
-        google.protobuf.message.DecodeError: the payload is not the topic's message.
+    `payload` is null if it was erased. It is null, too, if it cannot be shown; then `omitted` says why.
     """
     tree: dict[str, Any] = {
         "topic": event.topic,
@@ -89,5 +98,14 @@ def to_json(event: event_log_pb2.Event) -> str:
     if len(event.payload) > LARGEST_PAYLOAD:
         tree["omitted"] = f"the payload has {len(event.payload)} bytes, too many for a stream; ask the service for it"
     elif event.payload:
-        tree["payload"] = plain(_message(event.topic).FromString(event.payload))
-    return json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        try:
+            tree["payload"] = plain(_message(event.topic).FromString(event.payload))
+        except DecodeError:
+            log.error("event not understood", offset=event.offset, topic=event.topic, tenant=event.tenant)
+            tree["omitted"] = "this version of the bridge does not understand the payload; ask the service for it"
+    return json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()[1:-1]
+
+
+async def written(event: event_log_pb2.Event) -> bytes:
+    """The same, beside the event loop where that would stop it."""
+    return await asyncio.to_thread(members, event) if len(event.payload) > LARGE else members(event)

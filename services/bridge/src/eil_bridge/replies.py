@@ -8,9 +8,8 @@ from typing import Any
 import grpc
 from eil_mesh.errors import DeadlineExceeded, EilError, Unavailable
 from eil_mesh.layers import REQUEST_ID_HEADER
-from eil_mesh.status import DETAILS_KEY, RETRY_KEY, internal, to_status
+from eil_mesh.status import RETRY_KEY, internal, status_of, to_status
 from google.protobuf.json_format import MessageToDict
-from google.rpc import status_pb2
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
@@ -76,9 +75,9 @@ def on_error(request: Request, error: Exception) -> Response:
 
 def rpc_body(error: grpc.aio.AioRpcError, service: str, request_id: str) -> dict[str, Any]:
     """The same of what a service answered, or of its silence."""
-    for key, value in error.trailing_metadata() or ():
-        if key == DETAILS_KEY and isinstance(value, bytes):
-            return MessageToDict(status_pb2.Status.FromString(value), preserving_proto_field_name=True)
+    status = status_of(error)
+    if status.details:
+        return MessageToDict(status, preserving_proto_field_name=True)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         silence: EilError = DeadlineExceeded(
             f"the {service} service took too long; what it stored stays stored; ask again with the same request_id"

@@ -1,67 +1,82 @@
-"""WS /v1/stream: the tenant's events as they are written, as JSON, to people and dashboards that gRPC does not reach."""
+"""/v1/stream: the tenant's events as they are written, as JSON, over WebSocket and as server-sent events."""
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import structlog
-from eil.events.v1 import event_log_pb2, event_log_pb2_grpc
 from eil_mesh import metrics
-from eil_mesh.call import serving
 from eil_mesh.client import Peers
 from eil_mesh.clock import MICROSECONDS, Clock
-from eil_mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
+from eil_mesh.errors import EilError, InvalidArgument, ResourceExhausted
 from eil_mesh.identity import TokenVerifier
 from eil_mesh.layers import authorise
-from eil_mesh.status import internal, reason_of
-from google.protobuf.message import DecodeError
+from eil_mesh.status import internal
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from eil_bridge import events
+from eil_bridge import events, pipes, position
 from eil_bridge.callers import Caller, authenticate
-from eil_bridge.outbox import EXPIRED, FAILED, GONE, STOPPING, TRY_LATER, Ending, Outbox
-from eil_bridge.replies import body
+from eil_bridge.client import Client
+from eil_bridge.endings import EXPIRED, GONE, STOPPING, Ending
+from eil_bridge.feed import Feed
+from eil_bridge.missed import Journals
+from eil_bridge.replies import body, request_id_of
+from eil_bridge.ring import Ring, Wish
 from eil_bridge.settings import BridgeSettings
 
 log = structlog.get_logger("eil.stream")
 SUBSCRIBE = "/eil.events.v1.EventLogService/Subscribe"
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-LARGE = 64 * 1024
-"""Bytes of a payload that is written as JSON beside the event loop."""
-NO_TOKEN = Ending(4401, "this needs a token: send it in the Authorization header, or as ?access_token=TOKEN")
-BAD_TOKEN = Ending(4401, "the token is not valid; get one with `eil token` and connect again")
-NO_ROLE = Ending(4403, "this token has no role that may read events; get one with `eil token --role viewer`")
-NO_TOPIC = Ending(4400, f"unknown topic; without ?topics= all are sent, such as {', '.join(list(events.TOPICS)[:3])}")
-FULL = Ending(TRY_LATER, "the bridge serves as many streams as it can; try again later", "TOO_MANY_STREAMS")
-TOO_MANY = Ending(TRY_LATER, "this subject has as many streams open as it may; close one", "TOO_MANY_STREAMS")
+MOST_SOURCES = 1000
+SLOW = ("close", "skip")
+
+
+class WebSocketWriting:
+    """A message for each event. Pings are the server's."""
+
+    def event(self, place: str, text: bytes) -> bytes:
+        return pipes.frame(b'{"id":"%b",%b}' % (place.encode(), text))
+
+    def beat(self, place: str) -> bytes:
+        return b""
+
+
+class SseWriting:
+    """Server-sent events: unnamed, with their id."""
+
+    def event(self, place: str, text: bytes) -> bytes:
+        at = place.encode()
+        return pipes.chunk(b'id: %b\ndata: {"id":"%b",%b}\n\n' % (at, at, text))
+
+    def beat(self, place: str) -> bytes:
+        """A comment; with a place, the id to go on from after a break moves along although nothing is said."""
+        return pipes.chunk(b":\nid: %b\n\n" % place.encode() if place else b":\n\n")
+
+
+WEBSOCKET, SSE = WebSocketWriting(), SseWriting()
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a client wants: who asks, topics by service, and one key (empty: any)."""
+class Asked:
+    """What a client asks for. `place` is what it had passed, by service; None is "from now on"."""
 
     caller: Caller
-    topics: dict[str, list[str]]
-    source: str
-
-    def takes(self, event: event_log_pb2.Event) -> bool:
-        """Whether the event is the client's. Services send one tenant's events alone; this is the second lock."""
-        return (
-            event.tenant == self.caller.principal.tenant
-            and event.topic in events.TOPICS
-            and self.source in ("", event.key)
-        )
+    wish: Wish
+    skips: bool
+    place: dict[str, int] | None
 
 
 class Streams:
     """The open streams.
 
     Args:
-        peers: channels to the services, whose journals are read with the client's own token.
+        peers: channels to the services.
         verifier: verifies tokens.
         clock: says when a token ends.
         settings: bounds.
@@ -69,168 +84,208 @@ class Streams:
 
     def __init__(self, peers: Peers, verifier: TokenVerifier, clock: Clock, settings: BridgeSettings) -> None:
         self._peers, self._verifier, self._clock, self._settings = peers, verifier, clock, settings
-        self._open: dict[Outbox, tuple[str, str]] = {}
+        self._journals = Journals(peers)
+        self._feed: Feed | None = None
+        self._open: set[Client] = set()
         self._by_subject: Counter[tuple[str, str]] = Counter()
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def endpoint(self, websocket: WebSocket) -> None:
-        """Serve one client from its handshake to its end. Codes from 4400 on are as in HTTP."""
+    async def websocket(self, websocket: WebSocket) -> None:
+        """Serve one client over WebSocket from its handshake to its end."""
         await websocket.accept()  # before any check: browsers show no close code of a refused handshake
-        wish = self._wish(websocket)
-        if isinstance(wish, Ending):
-            await self._say(websocket, wish)
+        try:
+            asked = self._asked(websocket)
+        except EilError as error:
+            await self._close(websocket, Ending(error), request_id_of(websocket))
             return
-        principal = wish.caller.principal
-        outbox = Outbox(self._settings.stream_events, self._settings.stream_bytes)
-        with self._listed(outbox, (principal.tenant, principal.subject)):
-            await self._serve(websocket, wish, outbox)
+        client = Client(asked.caller, asked.wish, asked.skips, WEBSOCKET, websocket.scope[pipes.PIPE])
+        with self._listed(client):
+            ending = await self._serve(client, asked.place, _disconnect(websocket.receive, "websocket.disconnect"))
+            if ending is not GONE:
+                await self._close(websocket, ending, asked.caller.request_id)
+
+    async def events(self, request: Request) -> Response:
+        """GET /v1/stream: the same as server-sent events. Refusals are HTTP errors; whatever comes later is an event `end`.
+
+        Raises:
+            EilError: the client may not have what it asks for.
+        """
+        asked = self._asked(request)
+        headers = {"content-type": "text/event-stream", "cache-control": "no-store"}
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        return _Open(lambda scope, receive, send: self._send_events(asked, headers, scope, receive, send))
 
     async def stop(self) -> None:
-        """End every stream with 1001, and take no more."""
+        """End every stream, and take no more."""
         self._stopping = True
-        for outbox in list(self._open):
-            outbox.end(STOPPING)
+        for client in list(self._open):
+            client.end(STOPPING)
         await self._idle.wait()
+        if self._feed:
+            self._feed.close(STOPPING)
 
-    def _wish(self, websocket: WebSocket) -> Wish | Ending:
-        """What the client may have, or why it may not."""
-        if self._stopping:
-            return STOPPING
+    def _asked(self, connection: HTTPConnection) -> Asked:
+        """What the client asks for, if it may have it.
+
+        Raises:
+            EilError: it may not.
+        """
+        if self._stopping and STOPPING.error:
+            raise STOPPING.error
+        caller = authenticate(self._verifier, connection, in_query=True)
+        authorise(SUBSCRIBE, caller.principal)
+        query = connection.query_params
+        topics = frozenset(_parts(query.getlist("topics"))) or frozenset(events.TOPICS)
+        if unknown := sorted(topics - events.TOPICS.keys()):
+            raise _bad("topics", f"there is no topic {unknown[0][:64]!r}; there are {', '.join(events.TOPICS)}")
+        sources = frozenset(_parts(query.getlist("source")))
+        if len(sources) > MOST_SOURCES:
+            raise _bad(
+                "source", f"a stream follows {MOST_SOURCES} named sources at most; without `source` it follows all"
+            )
+        slow = query.get("slow", SLOW[0])
+        if slow not in SLOW:
+            raise _bad("slow", f"`slow` must be {' or '.join(SLOW)}")
+        last_id = connection.headers.get("last-event-id") or query.get("last_id")
         try:
-            caller = authenticate(self._verifier, websocket, in_query=True)
-            authorise(SUBSCRIBE, caller.principal)
-        except Unauthenticated as error:
-            return {"TOKEN_MISSING": NO_TOKEN, "TOKEN_EXPIRED": EXPIRED}.get(error.reason, BAD_TOKEN)
-        except PermissionDenied:
-            return NO_ROLE
-        asked = [topic.strip() for topic in websocket.query_params.get("topics", "").split(",")]
-        topics: dict[str, list[str]] = {}
-        for topic in filter(None, asked) if any(asked) else events.TOPICS:
-            if topic not in events.TOPICS:
-                return NO_TOPIC
-            topics.setdefault(events.TOPICS[topic].service, []).append(topic)
+            place = position.decode(last_id, frozenset(events.BY_SERVICE)) if last_id else None
+        except ValueError as error:
+            raise _bad("last_id", f"the last id is none that a stream sent: {error}; connect without it") from error
         if len(self._open) >= self._settings.streams:
-            return FULL
-        if self._by_subject[caller.principal.tenant, caller.principal.subject] >= self._settings.streams_per_subject:
-            return TOO_MANY
-        return Wish(caller, topics, websocket.query_params.get("source", ""))
+            raise _full("the bridge serves as many streams as it can; try again later")
+        if self._by_subject[_subject(caller)] >= self._settings.streams_per_subject:
+            raise _full("this token's subject has as many streams open as it may; close one")
+        return Asked(caller, Wish(topics, sources), slow == SLOW[1], place)
 
     @contextlib.contextmanager
-    def _listed(self, outbox: Outbox, subject: tuple[str, str]):
-        self._open[outbox] = subject
+    def _listed(self, client: Client) -> Iterator[None]:
+        subject = _subject(client.caller)
+        self._open.add(client)
+        metrics.STREAM_CLIENTS.inc()
         self._by_subject[subject] += 1
         self._idle.clear()
         try:
             yield
         finally:
-            del self._open[outbox]
+            self._open.discard(client)
+            metrics.STREAM_CLIENTS.dec()
             self._by_subject[subject] -= 1
             if not self._by_subject[subject]:
                 del self._by_subject[subject]
             if not self._open:
                 self._idle.set()
 
-    async def _serve(self, websocket: WebSocket, wish: Wish, outbox: Outbox) -> None:
-        request_id = wish.caller.request_id
-        writer = asyncio.create_task(_or_end(self._write(websocket, wish, outbox), outbox, request_id))
-        others = [
-            asyncio.create_task(_or_end(work, outbox, request_id))
-            for work in (
-                self._expire(wish.caller, outbox),
-                _watch(websocket, outbox),
-                *(self._follow(service, topics, wish, outbox) for service, topics in wish.topics.items()),
-            )
-        ]
-        try:
-            ending = await outbox.ended()
-            log.info("stream ends", code=ending.code, reason=ending.reason, tenant=wish.caller.principal.tenant)
-            for task in others:
-                task.cancel()
-            if ending is not GONE:
-                # The event under way first, if the client reads it in time: frames must not be cut.
-                await asyncio.wait([writer], timeout=self._settings.patience_s)
-                if writer.done():
-                    await self._say(websocket, ending, request_id)
-        finally:
-            for task in (writer, *others):
-                task.cancel()
-            await asyncio.gather(writer, *others, return_exceptions=True)
+    async def _serve(self, client: Client, place: dict[str, int] | None, left: Coroutine[Any, Any, None]) -> Ending:
+        """Let the client have its events until its stream ends; `left` returns once the client has gone."""
 
-    async def _say(self, websocket: WebSocket, ending: Ending, request_id: str = "") -> None:
-        """Close with the ending; one that is worth trying again says why in full before. Who does not read it is cut off."""
+        async def leave() -> None:
+            await left
+            client.end(GONE)
+
+        if self._feed is None or self._feed.closed:
+            self._feed = Feed(self._peers, self._settings)
+        feed, ring = self._feed, self._feed.join(client)
+        work = (leave(), self._expire(client), self._begin(feed, ring, client, place))
+        tasks = [asyncio.create_task(_or_end(part, client)) for part in work]
+        try:
+            ending = await client.ended()
+            if ending.error:
+                log.info("stream ends", reason=ending.error.reason, tenant=client.caller.principal.tenant)
+            return ending
+        finally:
+            client.end(GONE)  # where this task was cancelled
+            feed.leave(client)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _begin(self, feed: Feed, ring: Ring, client: Client, place: dict[str, int] | None) -> None:
+        wanted = {events.TOPICS[topic].service for topic in client.wish.topics}
+        if place is None:
+            client.begin(ring, feed.standing, None)
+            await feed.known(wanted)
+            client.beat()
+            return
+        await feed.known(wanted)
+        client.begin(
+            ring, feed.standing, {s: offset for s, offset in {**feed.standing, **place}.items() if s in wanted}
+        )
+        await asyncio.gather(*(self._journals.bring(client, s, feed.standing) for s in list(client.pending)))
+
+    async def _expire(self, client: Client) -> None:
+        expires_s = client.caller.expires_s
+        while (left_s := expires_s - self._clock.now_us() / MICROSECONDS) > 0:  # noqa: ASYNC110 - a moment, not an event
+            await asyncio.sleep(min(left_s, 60.0))  # looks again: the wall clock may be set
+        client.end(EXPIRED)
+
+    async def _close(self, websocket: WebSocket, ending: Ending, request_id: str) -> None:
+        """Say why, and close. Who does not read it is cut off."""
         with contextlib.suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(self._settings.patience_s):
-                if ending.code == TRY_LATER:
-                    error = ResourceExhausted(ending.reason, reason=ending.name)
-                    await websocket.send_json({"error": body(error, request_id)})
+                if ending.error:
+                    await websocket.send_json({"error": body(ending.error, request_id)})
                 await websocket.close(ending.code, ending.reason)
 
-    async def _write(self, websocket: WebSocket, wish: Wish, outbox: Outbox) -> None:
-        while (event := await outbox.get()) is not None:
-            try:
-                large = len(event.payload) > LARGE
-                text = await asyncio.to_thread(events.to_json, event) if large else events.to_json(event)
-            except DecodeError:
-                log.error(
-                    "event not understood", offset=event.offset, topic=event.topic, tenant=wish.caller.principal.tenant
-                )
-                continue
-            try:
-                await websocket.send_text(text)
-            except WebSocketDisconnect:
-                outbox.end(GONE)
+    async def _send_events(
+        self, asked: Asked, headers: dict[str, str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        client = Client(asked.caller, asked.wish, asked.skips, SSE, scope[pipes.PIPE])
+        with self._listed(client):
+            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+            await send({"type": "http.response.start", "status": 200, "headers": raw})
+            await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+            ending = await self._serve(client, asked.place, _disconnect(receive, "http.disconnect"))
+            if ending.error is None:
                 return
-            metrics.EVENTS_SENT.inc()
-
-    async def _expire(self, caller: Caller, outbox: Outbox) -> None:
-        while (left_s := caller.expires_s - self._clock.now_us() / MICROSECONDS) > 0:  # noqa: ASYNC110 - a moment, not an event
-            await asyncio.sleep(min(left_s, 60.0))  # looks again: the wall clock may be set
-        outbox.end(EXPIRED)
-
-    async def _follow(self, service: str, topics: list[str], wish: Wish, outbox: Outbox) -> None:
-        """Fill the outbox from a service's journal, from now on; after a restart of the service, from the last event on."""
-        stub = self._peers.stub(event_log_pb2_grpc.EventLogServiceStub, service)
-        offset, pause_s = 0, FIRST_PAUSE_S
-        while True:
-            request = event_log_pb2.SubscribeRequest(from_offset=offset, topics=topics)
-            with serving(wish.caller.call("/v1/stream")):
-                subscription = stub.Subscribe(request)
+            said = {"reason": ending.error.reason, "error": body(ending.error, asked.caller.request_id)}
+            text = b"event: end\ndata: " + json.dumps(said).encode() + b"\n\n"
             try:
-                async for response in subscription:
-                    offset, pause_s = response.event.offset + 1, FIRST_PAUSE_S
-                    if wish.takes(response.event):
-                        outbox.put(response.event)
-            except grpc.aio.AioRpcError as error:
-                if ending := _final(error):
-                    outbox.end(ending)
-                    return
-                log.info("subscription ended", service=service, code=error.code().name)
-            finally:
-                subscription.cancel()
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                async with asyncio.timeout(self._settings.patience_s):
+                    await send({"type": "http.response.body", "body": text, "more_body": False})
+            except TimeoutError:
+                scope[pipes.PIPE].cut()
+                await _disconnect(receive, "http.disconnect")
 
 
-def _final(error: grpc.aio.AioRpcError) -> Ending | None:
-    """The ending, if subscribing again would be refused again."""
-    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-        return EXPIRED if reason_of(error) == "TOKEN_EXPIRED" else BAD_TOKEN
-    return NO_ROLE if error.code() is grpc.StatusCode.PERMISSION_DENIED else None
+class _Open(Response):
+    """An answer that writes itself."""
+
+    def __init__(self, serve: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._serve = serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._serve(scope, receive, send)
 
 
-async def _watch(websocket: WebSocket, outbox: Outbox) -> None:
-    """Notice that the client leaves; what it says is not listened to."""
-    while (await websocket.receive())["type"] != "websocket.disconnect":
+def _subject(caller: Caller) -> tuple[str, str]:
+    return caller.principal.tenant, caller.principal.subject
+
+
+def _parts(values: list[str]) -> Iterator[str]:
+    """The entries of a parameter that may be repeated, and hold several between commas."""
+    return filter(None, (part.strip() for value in values for part in value.split(",")))
+
+
+def _bad(field: str, message: str) -> InvalidArgument:
+    return InvalidArgument(message, violations={field: message})
+
+
+def _full(message: str) -> ResourceExhausted:
+    return ResourceExhausted(message, reason="TOO_MANY_STREAMS", retry_after_s=5.0)
+
+
+async def _disconnect(receive: Callable[[], Awaitable[Any]], kind: str) -> None:
+    """Wait for the client to leave; what it says is not listened to."""
+    while (await receive())["type"] != kind:
         pass
-    outbox.end(GONE)
 
 
-async def _or_end(work: Coroutine[Any, Any, None], outbox: Outbox, request_id: str) -> None:
+async def _or_end(work: Coroutine[Any, Any, None], client: Client) -> None:
     """Do the work; if it fails, so does the stream."""
     try:
         await work
     except Exception as error:
-        internal(error, request_id)  # logs it
-        outbox.end(FAILED)
+        client.end(Ending(internal(error, client.caller.request_id)))  # logs it

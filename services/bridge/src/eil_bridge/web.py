@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,17 +13,17 @@ import uvicorn
 from eil_mesh.errors import EilError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from eil_bridge import description
 from eil_bridge.agents import Agents
 from eil_bridge.health import Health
-from eil_bridge.replies import Unimplemented, on_error, refusal, request_id_of
+from eil_bridge.pipes import HttpProtocol, websocket_protocol
+from eil_bridge.replies import on_error
 from eil_bridge.settings import BridgeSettings
 from eil_bridge.stream import Streams
+from eil_bridge.token_endpoint import Tokens
 
 log = structlog.get_logger("eil.web")
 LARGEST_MESSAGE = 4096
@@ -31,24 +32,21 @@ RENEW_EVERY_S = 60.0
 """Seconds between looks at the certificate's files."""
 
 
-def application(health: Health, streams: Streams, agents: Agents) -> ASGIApp:
+def application(health: Health, streams: Streams, agents: Agents, tokens: Tokens) -> ASGIApp:
     """The routes."""
     return Starlette(
         routes=[
             Route("/v1/health", health.answer, methods=["GET"]),
-            WebSocketRoute("/v1/stream", streams.endpoint),
-            Route("/v1/stream", _upgrade_required, methods=["GET"]),
+            WebSocketRoute("/v1/stream", streams.websocket),
+            Route("/v1/stream", streams.events, methods=["GET"]),
             Route("/mcp", agents, methods=["POST"]),
+            Route("/v1/openapi.json", description.openapi, methods=["GET"]),
+            Route("/docs", description.page, methods=["GET"]),
+            Route("/docs/{name}", description.page, methods=["GET"]),
+            Route("/v1/token", tokens.answer, methods=["POST"]),
         ],
         exception_handlers={EilError: on_error, HTTPException: on_error, Exception: on_error},
     )
-
-
-async def _upgrade_required(request: Request) -> Response:
-    error = Unimplemented("this is a WebSocket: connect with wss:// and a WebSocket client", reason="UPGRADE_REQUIRED")
-    response = refusal(error, request_id_of(request), status=426)
-    response.headers["upgrade"] = "websocket"
-    return response
 
 
 class _Uvicorn(uvicorn.Server):
@@ -67,17 +65,6 @@ class _Uvicorn(uvicorn.Server):
         self.listening.set()
 
 
-def _websocket(patience_s: float) -> type[asyncio.Protocol]:
-    class Protocol(WebSocketsSansIOProtocol):
-        """Cuts off a client that does not take what was sent to it: uvicorn would wait for it for ever."""
-
-        def on_task_complete(self, task: asyncio.Task[None]) -> None:
-            super().on_task_complete(task)
-            self.loop.call_later(patience_s, self.transport.abort)
-
-    return Protocol
-
-
 def _certificates(context: ssl.SSLContext, folder: Path) -> ssl.SSLContext:
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     context.load_verify_locations(folder / "ca.crt")
@@ -92,6 +79,12 @@ def _tls(folder: Path) -> ssl.SSLContext:
     return _certificates(context, folder)
 
 
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket on an address; `::` is every address there is, of either family, as it is for gRPC."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=host == "::")
+
+
 class HttpServer:
     """uvicorn on the Unix socket or port of the settings.
 
@@ -103,13 +96,15 @@ class HttpServer:
     def __init__(self, serve: ASGIApp, settings: BridgeSettings) -> None:
         self._tls_dir = settings.tls_dir
         self._context = context = _tls(settings.tls_dir) if settings.tls_dir else None
-        host, _, port = settings.http.rpartition(":")
-        where: dict[str, Any] = {"host": host.strip("[]"), "port": int(port)} if host != "unix" else {"uds": port}
+        host, _, place = settings.http.rpartition(":")
+        self._address = None if host == "unix" else (host.strip("[]"), int(place))
+        where: dict[str, Any] = {"uds": place} if host == "unix" else {}
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 serve,
                 **where,
-                ws=_websocket(settings.patience_s),
+                http=HttpProtocol,
+                ws=websocket_protocol(settings.patience_s),
                 ws_max_size=LARGEST_MESSAGE,
                 ws_ping_interval=settings.ping_s,
                 ws_ping_timeout=settings.ping_s,
@@ -132,7 +127,7 @@ class HttpServer:
         Raises:
             OSError: the address cannot be listened on.
         """
-        self._task = asyncio.create_task(self._uvicorn.serve())
+        self._task = asyncio.create_task(self._uvicorn.serve([_listening(*self._address)] if self._address else None))
         listening = asyncio.create_task(self._uvicorn.listening.wait())
         await asyncio.wait([self._task, listening], return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()

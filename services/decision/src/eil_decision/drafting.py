@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eil.decision.v1 import decision_pb2
+from eil_mesh.call import current_call
 from eil_mesh.clock import MICROSECONDS, Clock, from_us
 from eil_mesh.reward import MICRO, reward_u, skill
 
@@ -46,7 +47,10 @@ class Drafter:
         plan = await self._planner.plan(request, horizon_s, self._clock.now_us(), known)
         chosen, hold = plan.choice.chosen, plan.choice.hold
         urgent = bool(hold.broken) and chosen.servers > hold.servers
-        return Draft(_decision(request, plan, horizon_s, asked_by), plan.largest, urgent, plan.too_old)
+        decision = _decision(request, plan, horizon_s, asked_by)
+        if call := current_call():
+            decision.purpose.update(call.baggage)
+        return Draft(decision, plan.largest, urgent, plan.too_old)
 
 
 def _quantised(value: float) -> float:

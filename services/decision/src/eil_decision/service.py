@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import grpc
+import structlog
 from eil.decision.v1 import decision_pb2, decision_pb2_grpc
 from eil_mesh import metrics
 from eil_mesh.call import caller
@@ -21,6 +22,8 @@ from eil_decision.drafting import Drafts
 from eil_decision.emission import Emitter, observed
 from eil_decision.planning import Known
 from eil_decision.tree import tree_of
+
+log = structlog.get_logger("eil.decision")
 
 
 class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
@@ -55,6 +58,7 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
             response = await self._store.write(commit)
         metrics.DECISIONS.labels(response.action.type).inc()
         metrics.DECISION_LATENCY_MS.observe(1e3 * (time.perf_counter() - begun))
+        log.info("decided", source=request.source, action=response.action.type, prediction=response.prediction_id)
         return response
 
     async def GetDecision(

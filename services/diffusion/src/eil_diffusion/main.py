@@ -3,7 +3,6 @@
 from eil.atlas.v1 import archive_pb2_grpc, atlas_pb2_grpc
 from eil.diffusion.v1 import diffusion_pb2_grpc
 from eil.nvp.v1 import nvp_pb2_grpc
-from eil_mesh.metering import CeuMeter
 from eil_mesh.server import Mesh, serve
 
 from eil_diffusion import models, runs
@@ -15,13 +14,11 @@ from eil_diffusion.settings import DiffusionSettings
 async def build(mesh: Mesh[DiffusionSettings]) -> None:
     settings = mesh.settings
     store = mesh.store(models.SCHEMA + runs.SCHEMA)
-    meter = CeuMeter(mesh.peers, "diffusion", settings.lease_u, settings.lease_s, mesh.clock)
-    mesh.on_drain(meter.close)
     atlas = mesh.peers.stub(atlas_pb2_grpc.AtlasServiceStub, "atlas")
     archive = mesh.peers.stub(archive_pb2_grpc.ArchiveServiceStub, "atlas")
     nvp = mesh.peers.stub(nvp_pb2_grpc.NvpServiceStub, "nvp")
     service = DiffusionService(
-        meter,
+        mesh.meter,
         models.Models(store),
         runs.Runs(store, settings.keep_runs_s),
         Sources(atlas, nvp),

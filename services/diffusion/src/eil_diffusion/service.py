@@ -117,7 +117,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
                 told, assumed = await asyncio.to_thread(context_of, served.model.card, request, source)
         job = SampleJob(request, served and served.model, told, stages and stages.told)
         await self._admit(job, request.count or 1)
-        await self._meter.charge(tenant, steps)
+        await self._meter.charge(steps=steps)
         shared = diffusion_pb2.SampleRequest()
         shared.CopyFrom(request)
         shared.ClearField("seed")
@@ -146,7 +146,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
         tenant, steps = caller().tenant, request.steps or OPTIMISE_STEPS
         job = OptimizeJob(request, stages and stages.told)
         await self._admit(job, 1)
-        await self._meter.charge(tenant, steps)
+        await self._meter.charge(steps=steps)
         response = await self._ask(job, job)
         response.run_id = run_id(tenant, "optimize", request, "")
         run = _run_of("optimize", request, response.run_id, [response.best], steps)
@@ -199,30 +199,24 @@ class _Stages:
         from eil_diffusion.engine import Told
 
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Any] = asyncio.Queue(STAGES_WAITING)
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self.told = Told(every, self._tell)
 
     def _tell(self, stage: Any) -> None:
         self._loop.call_soon_threadsafe(self._put, stage)
 
     def _put(self, stage: Any) -> None:
-        if self._queue.full():
+        if self._queue.qsize() >= STAGES_WAITING:
             self._queue.get_nowait()
         self._queue.put_nowait(stage)
 
     async def until(self, work: Any) -> AsyncIterator[tuple[str, Any]]:
         """("stage", …) while the work goes on, then ("response", …). Left early, the work is cancelled."""
         task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda _: self._queue.put_nowait(None))  # behind its last step
         try:
-            while not task.done():
-                nxt = asyncio.ensure_future(self._queue.get())
-                await asyncio.wait({task, nxt}, return_when=asyncio.FIRST_COMPLETED)
-                if nxt.done():
-                    yield "stage", nxt.result()
-                else:
-                    nxt.cancel()
-            while not self._queue.empty():
-                yield "stage", self._queue.get_nowait()
+            while (stage := await self._queue.get()) is not None:
+                yield "stage", stage
             yield "response", task.result()
         finally:
             task.cancel()

@@ -10,10 +10,6 @@ class DiffusionSettings(MeshSettings):
 
     service: ClassVar[str] = "diffusion"
 
-    lease_u: int = 100_000_000
-    """Compute credits leased for a tenant at once, 10⁻⁶ CEU (1000 are one inference step)."""
-    lease_s: float = 600.0
-    """Life of a lease [s]."""
     threads: int = 1
     """Threads that torch may use on the CPU."""
     waiting: int = 32

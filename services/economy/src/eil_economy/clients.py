@@ -2,18 +2,19 @@
 
 An id of a person's transfer is kept, and answered, as `user:` and what the person sent, a service's reservation as `market:` and that;
 the mesh's other ids (`proof:…`, `bonus:…`, `swap:…`, `lease:…`) never begin so. People may name everybody's accounts and the treasury;
-the market may name everybody's and its pools'.
+the market may name everybody's and its pools'. Both may pay CEU into a principal's budget, and take none out.
 """
 
 from eil.economy.v1 import economy_pb2
 from eil_mesh.call import caller
 from eil_mesh.clock import MICROSECONDS
 from eil_mesh.errors import InvalidArgument, PermissionDenied
+from eil_mesh.metering import principal_of
 from eil_mesh.paging import PagedRequest, newest_page_of
 
 from eil_economy.domain.minter import PROOF_PREFIX
 from eil_economy.domain.records import Instruction
-from eil_economy.domain.tokens import OWN_PREFIX, POOL_PREFIX, TREASURY
+from eil_economy.domain.tokens import BUDGET_PREFIX, OWN_PREFIX, POOL_PREFIX, TREASURY
 
 USER_PREFIX = "user:"
 
@@ -22,10 +23,11 @@ def persons_order(request: economy_pb2.TransferRequest | economy_pb2.ReserveRequ
     """The transfer, at once or in two phases, that a person asks for.
 
     Raises:
-        PermissionDenied: it names an account of the mesh other than the treasury.
+        PermissionDenied: it names an account of the mesh other than the treasury, or takes from a budget.
     """
-    for field, owner in (("debit_owner", request.debit_owner), ("credit_owner", request.credit_owner)):
-        _require_open(field, owner)
+    _require_open("debit_owner", request.debit_owner)
+    if not request.credit_owner.startswith(BUDGET_PREFIX):
+        _require_open("credit_owner", request.credit_owner)
     return _order(own_id(request.id), request)
 
 
@@ -51,11 +53,12 @@ def markets_order(request: economy_pb2.TransferRequest) -> Instruction:
 
     Raises:
         InvalidArgument: its id could be a person's.
-        PermissionDenied: it names an account of the mesh other than a pool.
+        PermissionDenied: it names an account of the mesh other than a pool, or takes from a budget.
     """
-    for field, owner in (("debit_owner", request.debit_owner), ("credit_owner", request.credit_owner)):
-        if owner.startswith(OWN_PREFIX) and not owner.startswith(POOL_PREFIX):
-            raise _reserved(field, owner, "linked transfers move between people and pools")
+    sides = (("debit_owner", request.debit_owner, ()), ("credit_owner", request.credit_owner, (BUDGET_PREFIX,)))
+    for field, owner, more in sides:
+        if owner.startswith(OWN_PREFIX) and not owner.startswith((POOL_PREFIX, *more)):
+            raise _reserved(field, owner, "linked transfers move between people and pools, and into budgets")
     return _order(mesh_id(request.id), request)
 
 
@@ -72,6 +75,22 @@ def proofs_id(transfer_id: str) -> str:
             violations={"id": f"must be {PROOF_PREFIX!r} and a proof's id"},
         )
     return transfer_id
+
+
+def whose_budget(asked: str) -> str:
+    """The principal whose budget is asked for; the caller's own if none is named.
+
+    Raises:
+        InvalidArgument: none is named, and the caller is a service in its own name, which has no budget.
+    """
+    if asked:
+        return asked
+    if not caller().token:
+        raise InvalidArgument(
+            "services have no budget of their own; name the principal whose budget you mean",
+            violations={"principal": "is needed where no token comes"},
+        )
+    return principal_of(caller().subject)
 
 
 def us_of(seconds: float) -> int:
@@ -106,7 +125,7 @@ def mesh_id(transfer_id: str) -> str:
 
 def _require_open(field: str, owner: str) -> None:
     if owner.startswith(OWN_PREFIX) and owner != TREASURY:
-        raise _reserved(field, owner, f"the mesh keeps it; name a person's account or {TREASURY}")
+        raise _reserved(field, owner, f"the mesh keeps it; name a person's account or {TREASURY}, or pay into a budget")
 
 
 def _order(transfer_id: str, request: economy_pb2.TransferRequest | economy_pb2.ReserveRequest) -> Instruction:

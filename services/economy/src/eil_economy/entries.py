@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 from eil_mesh import metrics
+from eil_mesh.clock import MICROSECONDS
 from eil_mesh.errors import (
     AlreadyExists,
     EilError,
@@ -15,12 +16,14 @@ from eil_mesh.errors import (
     NotFound,
     ResourceExhausted,
 )
+from eil_mesh.status import BUDGET_KEY
 from eil_mesh.store import Store, Tx
 
 from eil_economy.domain.book import recording
-from eil_economy.domain.errors import Kind, LedgerError
+from eil_economy.domain.errors import BudgetExhausted, Kind, LedgerError
 from eil_economy.domain.holds import expire
 from eil_economy.domain.minter import validate
+from eil_economy.domain.tokens import U_PER_TOKEN
 from eil_economy.messages import entry
 
 log = structlog.get_logger("eil.economy")
@@ -63,6 +66,13 @@ def refusals(fields: Mapping[str, str] = FIELDS) -> Iterator[None]:
     """Turn the ledger's refusals into the mesh's errors, with reason, message and field kept."""
     try:
         yield
+    except BudgetExhausted as error:
+        raise ResourceExhausted(
+            str(error),
+            reason=error.reason,
+            retry_after_s=None if error.wait_us is None else error.wait_us / MICROSECONDS,
+            headers={BUDGET_KEY: f"{error.left_u / U_PER_TOKEN:.6f}"},
+        ) from error
     except LedgerError as error:
         message = str(error)
         violations = {fields.get(error.field, error.field): message} if error.field else None

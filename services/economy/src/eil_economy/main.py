@@ -11,7 +11,7 @@ from eil_economy.settings import EconomySettings
 
 async def build(mesh: Mesh[EconomySettings]) -> None:
     store = mesh.store(schema.SCHEMA, sqlite=schema.REPLACE_GUARD)
-    service = EconomyService(store)
+    service = EconomyService(store, mesh.clock)
     mesh.add("eil.economy.v1.EconomyService", economy_pb2_grpc.add_EconomyServiceServicer_to_server, service)
     mesh.background(lambda: sweep(store, mesh.settings.sweep_every_s))
 

@@ -5,11 +5,12 @@ from eil_mesh.clock import MICROSECONDS, from_us
 
 from eil_economy.clients import USER_PREFIX
 from eil_economy.domain.audit import AuditReport
+from eil_economy.domain.budgets import Budget
 from eil_economy.domain.licences import Licence
 from eil_economy.domain.minter import Claim
 from eil_economy.domain.policies import MintPolicy
 from eil_economy.domain.records import Balance, Line, Statement, Supply, Transfer
-from eil_economy.domain.tokens import U_PER_TOKEN
+from eil_economy.domain.tokens import EVERYBODY, U_PER_TOKEN
 
 
 def entry(line: Transfer) -> economy_pb2.TransferRecord:
@@ -38,6 +39,20 @@ def balance(account: Balance) -> economy_pb2.Balance:
         reserved_u=account.reserved_u,
         balance=account.balance_u / U_PER_TOKEN,
         incoming_u=account.incoming_u,
+    )
+
+
+def budget(found: Budget) -> economy_pb2.Budget:
+    """A principal's budget, or the default, which is nobody's."""
+    everybody = found.principal == EVERYBODY
+    return economy_pb2.Budget(
+        principal=found.principal,
+        account="" if everybody else found.account,
+        left_u=0 if everybody else found.left_u,
+        leased_u=found.reserved_u,
+        capacity_u=found.policy.capacity_u,
+        refill_u_per_h=found.policy.refill_u_per_h,
+        own_policy=found.own_policy,
     )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import grpc
 from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil_mesh.call import caller
-from eil_mesh.clock import from_us, to_us
-from eil_mesh.paging import NEWEST, newest_page_of
+from eil_mesh.clock import Clock, from_us, to_us
+from eil_mesh.paging import NEWEST, newest_page_of, page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Store, Tx
 
@@ -20,8 +20,9 @@ from eil_economy.clients import (
     persons_order,
     proofs_id,
     us_of,
+    whose_budget,
 )
-from eil_economy.domain import holds, leases, ledger, licences, minter, reports
+from eil_economy.domain import budgets, holds, leases, ledger, licences, minter, reports
 from eil_economy.domain.audit import snapshot_audit
 from eil_economy.domain.policies import POLICIES, apply_policies
 from eil_economy.domain.records import Transfer
@@ -34,8 +35,8 @@ class EconomyService(economy_pb2_grpc.EconomyServiceServicer):
     """See the contract for what each method promises. An operator may move tokens between any accounts of the tenant's people and its
     treasury, where the starting grant lies; accounts of the mesh are closed to people (see `clients`)."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
 
     async def GetBalances(
         self, request: economy_pb2.GetBalancesRequest, context: grpc.aio.ServicerContext
@@ -110,13 +111,19 @@ class EconomyService(economy_pb2_grpc.EconomyServiceServicer):
         principal, lease_id = caller(), mesh_id(request.id)
         ttl_us = us_of(request.ttl_s)
 
-        def draw(tx: Tx) -> Transfer:
-            holder = principal.service or principal.subject
-            return leases.draw_lease(tx.conn, principal.tenant, lease_id, holder, request.amount_u, ttl_us, tx.now_us)
+        def draw(tx: Tx) -> tuple[Transfer, int]:
+            holder, tenant = principal.service or principal.subject, principal.tenant
+            wanted = (holder, request.amount_u, ttl_us, tx.now_us)
+            if request.principal:
+                return budgets.draw_from_budget(tx.conn, tenant, lease_id, request.principal, *wanted)
+            return leases.draw_lease(tx.conn, tenant, lease_id, *wanted), leases.treasury_left(tx.conn, tenant)
 
-        line = await book(self._store, draw)
+        line, left_u = await book(self._store, draw)
         return economy_pb2.DrawLeaseResponse(
-            id=line.transfer_id, amount_u=line.amount_u, expires=from_us(line.expires_us or line.created_us)
+            id=line.transfer_id,
+            amount_u=line.amount_u,
+            expires=from_us(line.expires_us or line.created_us),
+            left_u=left_u,
         )
 
     async def SettleLease(
@@ -129,6 +136,35 @@ class EconomyService(economy_pb2_grpc.EconomyServiceServicer):
 
         line = await book(self._store, settle)
         return economy_pb2.SettleLeaseResponse(charged_u=line.moved_u)
+
+    async def GetBudget(
+        self, request: economy_pb2.GetBudgetRequest, context: grpc.aio.ServicerContext
+    ) -> economy_pb2.GetBudgetResponse:
+        tenant, principal, now_us = caller().tenant, whose_budget(request.principal), self._clock.now_us()
+        with refusals():
+            found = await self._store.read(lambda conn: budgets.budget_of(conn, tenant, principal, now_us))
+        return economy_pb2.GetBudgetResponse(budget=messages.budget(found))
+
+    async def ListBudgets(
+        self, request: economy_pb2.ListBudgetsRequest, context: grpc.aio.ServicerContext
+    ) -> economy_pb2.ListBudgetsResponse:
+        tenant, now_us, (size, after) = caller().tenant, self._clock.now_us(), page_of(request)
+        with refusals():
+            found = await self._store.read(lambda conn: budgets.budgets(conn, tenant, after, size + 1, now_us))
+        return economy_pb2.ListBudgetsResponse(
+            budgets=[messages.budget(one) for one in found[:size]],
+            next_page_token=found[size - 1].principal if len(found) > size else "",
+        )
+
+    async def PutBudget(
+        self, request: economy_pb2.PutBudgetRequest, context: grpc.aio.ServicerContext
+    ) -> economy_pb2.PutBudgetResponse:
+        tenant, policy = caller().tenant, budgets.BudgetPolicy(request.capacity_u, request.refill_u_per_h)
+
+        def put(tx: Tx) -> budgets.Budget:
+            return budgets.put_policy(tx.conn, tenant, request.principal, policy, tx.now_us)
+
+        return economy_pb2.PutBudgetResponse(budget=messages.budget(await book(self._store, put)))
 
     async def Reserve(
         self, request: economy_pb2.ReserveRequest, context: grpc.aio.ServicerContext

@@ -23,7 +23,8 @@ from eil_market.peers import DEADLINE_S, answer
 from eil_market.settings import MarketSettings
 from eil_market.tariff import price_now
 
-METERING, TREASURY = "@metering", "@treasury"
+METERING = "@metering"
+"""Where credits go that were used; what is on its way to it lies in leases."""
 PAGE = 1000
 
 
@@ -48,14 +49,13 @@ class Oracle:
             Unavailable: the economy or the proof service does not answer.
         """
         settings = self._settings
-        supplies, treasury, metering, lately_u, record = await asyncio.gather(
+        supplies, metering, lately_u, record = await asyncio.gather(
             self._supplies(),
-            self._credits(TREASURY),
             self._credits(METERING),
             self._metered_lately_u(),
             self._record(),
         )
-        load = credit_load(supplies["CEU"], metering.balance_u, treasury.reserved_u, lately_u, settings.demand_window_s)
+        load = credit_load(supplies["CEU"], metering.balance_u, metering.incoming_u, lately_u, settings.demand_window_s)
         per_kwh, tariff_source = await self.tariff(tenant)
         energy = EnergyPrice.per_kwh(per_kwh, settings.currency, tariff_source)
         verdicts = jeffreys(record.valid, record.measured)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import grpc
 from eil.economy.v1 import economy_pb2
 from eil.market.v1 import market_pb2, market_pb2_grpc
+from eil_mesh import metrics
 from eil_mesh.call import caller
 from eil_mesh.clock import MICROSECONDS, Clock, from_us, to_us
 from eil_mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
@@ -52,6 +53,8 @@ class MarketService(market_pb2_grpc.MarketServiceServicer):
         tenant = caller().tenant
         with refusals():
             prices = await self._oracle.prices(tenant, request.quantity or 1.0)
+        for price in prices:
+            metrics.MARKET_PRICE.labels(price.token, price.currency).set(price.amount)
         return market_pb2.GetPricingResponse(
             prices=[_price(price) for price in prices], time=from_us(self._clock.now_us())
         )
@@ -120,7 +123,9 @@ class MarketService(market_pb2_grpc.MarketServiceServicer):
             return Plan(after, [(swap.token_in, swap.amount_in_u)], [(swap.token_out, swap.amount_out_u)])
 
         with refusals():
-            return await self._exchange.operate("swap", request, market_pb2.SwapResponse(), (tenant, pair, owner), plan)
+            done = await self._exchange.operate("swap", request, market_pb2.SwapResponse(), (tenant, pair, owner), plan)
+        metrics.MARKET_SWAPS.labels(request.token_in).inc()
+        return done
 
     async def AddLiquidity(
         self, request: market_pb2.AddLiquidityRequest, context: grpc.aio.ServicerContext

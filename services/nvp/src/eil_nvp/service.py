@@ -11,7 +11,7 @@ from eil.economy.v1 import economy_pb2, economy_pb2_grpc
 from eil.nvp.v1 import nvp_pb2, nvp_pb2_grpc
 from eil_mesh.batching import Batcher
 from eil_mesh.call import caller
-from eil_mesh.errors import EilError, InvalidArgument, as_invalid_argument
+from eil_mesh.errors import EilError, InvalidArgument, Unavailable, as_invalid_argument
 from eil_mesh.metering import CeuMeter
 from eil_mesh.store import Store
 
@@ -57,12 +57,13 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
     ) -> AsyncIterator[nvp_pb2.WatchPredictionsResponse]:
         wanted = nvp_pb2.PredictRequest(source=request.source, horizon=request.horizon, level=request.level)
         told = ""
-        while True:
+        while not self._store.released:
             newest = await self._sources.newest(request.source)
             if newest != told or not newest:
                 prediction, told = await self._of_source(wanted)
                 yield nvp_pb2.WatchPredictionsResponse(prediction=prediction, state_id=told)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self._store.pause(LOOK_EVERY_S)
+        raise Unavailable("the service is stopping; ask again", retry_after_s=1.0)
 
     async def PredictField(
         self, request: nvp_pb2.PredictFieldRequest, context: grpc.aio.ServicerContext
@@ -74,7 +75,7 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
             await self._economy.CheckLicence(
                 economy_pb2.CheckLicenceRequest(model=served.digest, holder=caller().subject, steps=steps)
             )
-        await self._meter.charge(tenant, steps)
+        await self._meter.charge(steps=steps)
         with as_invalid_argument("state"):
             forecast = await self._fields.ask((served.digest, steps, request.every_step), field)
         return fields.respond(served, forecast)
@@ -99,13 +100,13 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
         wanted = request.request
         horizon, level = wanted.horizon or 1, wanted.level or LEVEL
         if not wanted.history:
-            await self._meter.charge(caller().tenant, horizon * len(CHANNELS))
+            await self._meter.charge(steps=horizon * len(CHANNELS))
             answer, predictor, _ = await self._sources.predict(caller().tenant, _source(wanted), horizon, level)
             return telemetry.explain(CHANNELS, answer, predictor, level)
         names = [one.name for one in wanted.history]
         history = telemetry.table(wanted.history, "history")
         before, ahead = telemetry.plan(wanted, len(history), horizon)
-        await self._meter.charge(caller().tenant, horizon * len(names))
+        await self._meter.charge(steps=horizon * len(names))
 
         def work() -> nvp_pb2.ExplainResponse:
             predictor = NVPPredictor(horizon=min(horizon, 12))
@@ -119,7 +120,7 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
         if not request.history:
             return (await self._of_source(request))[0]
         horizon, level = request.horizon or 1, request.level or LEVEL
-        await self._meter.charge(caller().tenant, horizon * len(request.history))
+        await self._meter.charge(steps=horizon * len(request.history))
         if sum(len(one.values) for one in (*request.history, *request.planned)) <= SHORT:
             return telemetry.predict(request, horizon, level)
         # In a thread: a long history takes milliseconds, and others are waiting.
@@ -133,7 +134,7 @@ class NvpService(nvp_pb2_grpc.NvpServiceServicer):
                 violations={"planned": "needs `history`"},
             )
         horizon, level = request.horizon or 1, request.level or LEVEL
-        await self._meter.charge(tenant, horizon * len(CHANNELS))
+        await self._meter.charge(steps=horizon * len(CHANNELS))
         answer, _, newest = await self._sources.predict(tenant, source, horizon, level)
         widening = await self._store.read(lambda conn: feedback.widening(conn, tenant, source))
         return telemetry.respond(CHANNELS, answer, level, widening), newest

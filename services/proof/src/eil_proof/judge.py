@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from eil.decision.v1 import decision_pb2, decision_pb2_grpc
 from eil.proof.v1 import proof_pb2
 from eil.regime.v1 import regime_pb2, regime_pb2_grpc
@@ -16,6 +17,8 @@ from eil_proof import verdicts
 from eil_proof.domain.minting import CONFIDENCE_DIGITS, Claim, Reward, reward
 from eil_proof.domain.tri_check import MIN_COVERAGE, Measured, State, Verdict, contradicts, tri_check
 from eil_proof.minter import Minter
+
+log = structlog.get_logger("eil.proof")
 
 CHECK_NAMES = {"energy_conservation": "energy", "entropy_valid": "entropy", "feasibility_check": "feasibility"}
 """Names of the physics' checks → names of the tri-check's."""
@@ -136,6 +139,9 @@ class Judge:
             return verdict, False
 
         given, stood = await self._store.write(give)
+        if not stood:
+            said = given.response
+            log.info("judged", prediction=said.prediction_id, valid=said.valid, pft=said.pft_minted, why=said.reason)
         owed = verdicts.Owed(tenant, decision.asked_by, given)
         if not stood and given.minted_u and (why_not := (await self._minter.book(owed)).why_not):
             given.response.reason += f"; {why_not}"
@@ -192,6 +198,7 @@ def _verdict(decision: decision_pb2.Decision, evidence: str, settled_by_mesh: bo
         window_start=decision.window_start,
         window_end=decision.window_end,
         predicted_energy=decision.response.predicted_state.energy,
+        purpose=decision.purpose,
     )
 
 

@@ -37,7 +37,7 @@ async def build(mesh: Mesh[ProofSettings]) -> None:
     settlement = Settlement(store, judge, minter, settings.settle_every_s)
     archive = peers.stub(archive_pb2_grpc.ArchiveServiceStub, "atlas")
     verifier = Verifier(store, regime, archive, bonus, mesh.clock, settings.verify_every_s)
-    key = signing_key(settings.state / "keys" / f"{settings.service}.ed25519")
+    key = signing_key(settings.signing_key())
     service = ProofService(store, judge, verifier, key)
     mesh.add("eil.proof.v1.ProofService", proof_pb2_grpc.add_ProofServiceServicer_to_server, service)
     mesh.follow(store, "decision", [ACTIONS_TOPIC], note_prediction)

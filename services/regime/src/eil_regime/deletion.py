@@ -34,7 +34,7 @@ def delete(tx: Tx, tenant: str, name: str) -> regime_pb2.DeleteSourceResponse:
         if not (until_us := _until_us(tx.conn, tenant, name)):
             raise NotFound(f"there is no source {name!r} to delete", reason="SOURCE_UNKNOWN")
         return regime_pb2.DeleteSourceResponse(closed_until=from_us(until_us))
-    for table in ("segments", "detectors", "physics", "shifts"):
+    for table in ("segments", "tails", "detectors", "physics", "shifts"):
         tx.conn.execute(f"DELETE FROM {table} WHERE source_id = ?", (source.id,))
     tx.conn.execute("DELETE FROM sources WHERE id = ?", (source.id,))
     until_us = tx.now_us + CLOSED_US

@@ -17,6 +17,8 @@ class Fresh:
     """New values alone; times ascend, each once; no row and no channel is empty."""
     accepted: int
     """Rows of the batch with a new value."""
+    rows: NDArray[np.bool_] | None
+    """(n,): which; None if all."""
     conflicts: dict[str, int]
     """Values that differ from the one known before for their channel and time, by channel. The first stands."""
     whole: bool
@@ -34,18 +36,26 @@ def fresh_of(
         stored_at: values (c, m) of the batch's channels stored at ascending times (m,), NaN where none is.
     """
     times_us = batch.times_us
+    if times_us.size == 1 and (clock_us is None or times_us[0] > clock_us):
+        new = _without_empty_channels(batch)
+        return Fresh(new, 1, None, {}, new is batch)
     order = None if bool((times_us[1:] > times_us[:-1]).all()) else np.argsort(times_us, kind="stable")
     ordered = batch if order is None else Batch(times_us[order], batch.channels, batch.values[:, order])
     begins = np.append(True, ordered.times_us[1:] > ordered.times_us[:-1])
     if bool(begins.all()) and (clock_us is None or ordered.times_us[0] > clock_us):
         new = _without_empty_channels(ordered)
-        return Fresh(new, times_us.size, {}, new is batch)
+        return Fresh(new, times_us.size, None, {}, new is batch)
     starts = np.flatnonzero(begins)
-    return _sorted_out(ordered, starts, stored_at(ordered.times_us[starts]))
+    fresh, new, conflicts = _sorted_out(ordered, starts, stored_at(ordered.times_us[starts]))
+    rows = np.empty(times_us.size, np.bool_)
+    rows[slice(None) if order is None else order] = new
+    return Fresh(fresh, int(np.count_nonzero(new)), rows, conflicts, False)
 
 
-def _sorted_out(batch: Batch, starts: NDArray[np.intp], stored: NDArray[np.float64]) -> Fresh:
-    """As `fresh_of`, of a batch sorted by time in which each time begins at one of `starts`."""
+def _sorted_out(
+    batch: Batch, starts: NDArray[np.intp], stored: NDArray[np.float64]
+) -> tuple[Batch, NDArray[np.bool_], dict[str, int]]:
+    """What is new of a batch sorted by time, each of which begins at one of `starts`; which rows (n,) had a part in it; conflicts."""
     rows = np.arange(batch.times_us.size)
     group = np.searchsorted(starts, rows, side="right") - 1
     present = ~np.isnan(batch.values)
@@ -61,11 +71,14 @@ def _sorted_out(batch: Batch, starts: NDArray[np.intp], stored: NDArray[np.float
     values = np.where(unknown, given, np.nan)
     kept = np.any(~np.isnan(values), axis=0)
     fresh = Batch(batch.times_us[starts], batch.channels, values).rows(kept)
-    return Fresh(_without_empty_channels(fresh), int(new.any(axis=0).sum()), conflicts, False)
+    return _without_empty_channels(fresh), new.any(axis=0), conflicts
 
 
 def _without_empty_channels(batch: Batch) -> Batch:
-    kept = [place for place, values in enumerate(batch.values) if not np.isnan(values).all()]
-    if len(kept) == len(batch.channels):
+    if batch.complete:
         return batch
+    empty = np.isnan(batch.values).all(axis=1)
+    if not empty.any():
+        return batch
+    kept = np.flatnonzero(~empty)
     return Batch(batch.times_us, tuple(batch.channels[place] for place in kept), batch.values[kept])

@@ -8,8 +8,7 @@ from eil_mesh.clock import MICROSECONDS
 from eil_mesh.store import Connection
 from numpy.typing import NDArray
 
-from eil_regime import segments
-from eil_regime.batch import Batch
+from eil_regime import segments, tails
 from eil_regime.domain.measurement import Series
 from eil_regime.segments import Segment
 from eil_regime.sources import Source
@@ -65,9 +64,13 @@ def window(
     places = {name: source.channels.index(name) for name in channels if name in source.channels}
     wanted = set(places.values())
     within = [
-        segments.load(conn, place)
-        for place in list(segments.overlapping(conn, source.id, start_us + 1, end_us))
-        if wanted & set(place.channels)
+        # The tail first: what goes into a segment meanwhile is found twice rather than never.
+        *tails.find(conn, source.id).pieces(),
+        *(
+            segments.load(conn, place)
+            for place in list(segments.overlapping(conn, source.id, start_us + 1, end_us))
+            if wanted & set(place.channels)
+        ),
     ]
     loaded = [
         *_earlier(conn, source, wanted, within, start_us),
@@ -97,26 +100,6 @@ def cut(series: Series, start_us: int, end_us: int) -> Series:
     begin, end = np.searchsorted(series.time_s, (start_us / MICROSECONDS, end_us / MICROSECONDS), side="right")
     part = slice(max(0, begin - BEFORE), end + 1)
     return Series(series.time_s[part], series.value[part], series.period_s)
-
-
-def extended(series: Mapping[str, Series], batch: Batch, channels: Iterable[str], start_us: int) -> dict[str, Series]:
-    """The series of an earlier window of these channels, with a batch that is newer than all of them, cut to the window from `start_us` on.
-
-    It is what `window` answers once the batch is stored, without reading it.
-    """
-    times_s = batch.times_us / MICROSECONDS
-    found: dict[str, Series] = {}
-    for channel in channels:
-        parts = [(series[channel].time_s, series[channel].value)] if channel in series else []
-        if channel in batch.channels:
-            values = batch.values[batch.channels.index(channel)]
-            present = ~np.isnan(values)
-            parts.append((times_s[present], values[present]))
-        if parts:
-            time_s, value = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-            begin = max(0, int(np.searchsorted(time_s, start_us / MICROSECONDS, side="right")) - BEFORE)
-            found[channel] = Series(time_s[begin:], value[begin:])
-    return found
 
 
 def _period_s(times_us: NDArray[np.int64]) -> float | None:
@@ -188,7 +171,7 @@ def _cells(parts: Sequence[Segment], channel: int) -> Cells:
     cells = cells.where(~np.isnan(cells.value))
     if bool((cells.time_us[1:] > cells.time_us[:-1]).all()):
         return cells
-    order = np.argsort(cells.time_us)
+    _, order = np.unique(cells.time_us, return_index=True)
     return Cells(cells.time_us[order], cells.value[order], cells.received_us[order], cells.own[order])
 
 
@@ -198,6 +181,8 @@ def stored_at(
     """Values (c, n) stored for the channels at the ascending times (n,), NaN where none is."""
     stored = np.full((len(channels), times_us.size), np.nan)
     row_of = {source.channels.index(name): row for row, name in enumerate(channels) if name in source.channels}
+    for piece in tails.find(conn, source.id).pieces():
+        _fill(stored, row_of, times_us, piece)
     for place in list(segments.overlapping(conn, source.id, int(times_us[0]), int(times_us[-1]))):
         if row_of.keys() & set(place.channels):
             _fill(stored, row_of, times_us, segments.load(conn, place))
@@ -218,8 +203,8 @@ def newest_rows(
     conn: Connection, source: Source, rows: int
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
     """The newest n <= `rows` timestamps [µs], oldest first, and every channel's value at each, (n,), NaN where missing."""
-    loaded: list[Segment] = []
-    times_us, count = _NONE, 0
+    loaded = tails.find(conn, source.id).pieces()
+    times_us, count = _NONE, sum(piece.times_us.size for piece in loaded)
     for place in segments.before(conn, source.id, np.iinfo(np.int64).max):
         if count >= rows:
             times_us = np.unique(np.concatenate([segment.times_us for segment in loaded]))[-rows:]

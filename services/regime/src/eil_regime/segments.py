@@ -1,7 +1,8 @@
 """Where samples lie: segments, each some rows of one source as columns in one blob.
 
-A large batch is a segment of its own; small ones are added to the source's open segment. Rows of a segment ascend in time; segments of a
-source may overlap, because samples come late and channels come apart. Of a channel and a time at most one row holds a value.
+A large batch is a segment of its own; small ones gather (`tails`) and are added to the source's open segment. Rows of a segment ascend in
+time; segments of a source may overlap, because samples come late and channels come apart. Of a channel and a time at most one row holds a
+value.
 """
 
 import struct
@@ -37,6 +38,7 @@ OPEN_US = 24 * 3600 * MICROSECONDS
 ALL = 2**63 - 1
 """A limit that is none."""
 _HEADER = struct.Struct("<BII")  # version, rows, channels
+_STEPS = struct.Struct("<qq")  # first, step
 _EVEN, _LISTED = b"E", b"L"
 
 
@@ -91,15 +93,15 @@ def unpack(channels: bytes, body: bytes) -> Segment:
 def _packed(numbers: NDArray[np.int64]) -> bytes:
     """Evenly spaced numbers as first and step, others one by one."""
     first, step = int(numbers[0]), int(numbers[1] - numbers[0]) if numbers.size > 1 else 0
-    if bool((numbers[1:] - numbers[:-1] == step).all()):
-        return _EVEN + struct.pack("<qq", first, step)
+    if numbers.size < 3 or bool((numbers[1:] - numbers[:-1] == step).all()):
+        return _EVEN + _STEPS.pack(first, step)
     return _LISTED + numbers.astype("<i8", copy=False).tobytes()
 
 
 def _unpacked(body: bytes, at: int, rows: int) -> tuple[NDArray[np.int64], int]:
     """The numbers packed at `at`, and where they end."""
     if body[at : at + 1] == _EVEN:
-        first, step = struct.unpack_from("<qq", body, at + 1)
+        first, step = _STEPS.unpack_from(body, at + 1)
         return first + step * np.arange(rows, dtype=np.int64), at + 17
     return np.frombuffer(body, "<i8", rows, at + 1), at + 1 + 8 * rows
 
@@ -125,8 +127,8 @@ def merge(parts: Sequence[Segment]) -> Segment:
 
 
 def add(conn: Connection, source: Source, fresh: Segment) -> None:
-    """Store rows, received in one go, with the source's open segment or as a segment of their own."""
-    now_us, size = int(fresh.received_us[0]), fresh.values.nbytes
+    """Store rows with the source's open segment or as a segment of their own."""
+    opened_us, now_us, size = int(fresh.received_us.min()), int(fresh.received_us.max()), fresh.values.nbytes
     opened = None
     if size <= SMALL_BYTES and source.open_segment is not None:
         opened = conn.execute(
@@ -143,7 +145,7 @@ def add(conn: Connection, source: Source, fresh: Segment) -> None:
     stored = conn.execute(
         "INSERT INTO segments (source_id, first_us, last_us, opened_us, received_us, channels, body) VALUES (?,?,?,?,?,?,?)"
         " RETURNING id",
-        (source.id, *_span(fresh), now_us, now_us, fresh.channels, pack(fresh)),
+        (source.id, *_span(fresh), opened_us, now_us, fresh.channels, pack(fresh)),
     )
     if size <= SMALL_BYTES:
         source.open_segment = stored.fetchone()[0]
@@ -155,8 +157,7 @@ def _span(segment: Segment) -> tuple[int, int]:
 
 def load(conn: Connection, place: Place) -> Segment:
     """The rows of a segment."""
-    body = conn.execute("SELECT body FROM segments WHERE id = ?", (place.id,)).fetchone()[0]
-    return unpack(place.channels, body)
+    return unpack(*conn.execute("SELECT channels, body FROM segments WHERE id = ?", (place.id,)).fetchone())
 
 
 def overlapping(conn: Connection, source_id: int, first_us: int, last_us: int) -> Iterator[Place]:

@@ -1,6 +1,7 @@
 """gRPC ⇄ domain of the regime service."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -8,13 +9,16 @@ from eil.regime.v1 import regime_pb2, regime_pb2_grpc
 from eil_mesh import metrics
 from eil_mesh.call import caller
 from eil_mesh.clock import MICROSECONDS, from_us, to_us
+from eil_mesh.costs import rows_of
 from eil_mesh.errors import InvalidArgument, NotFound, OutOfRange
+from eil_mesh.metering import CeuMeter
 from eil_mesh.paging import newest_page_of, page_of
 from eil_mesh.requests import remember, replayed
 from eil_mesh.store import Connection, Store, Tx
 
 from eil_regime import batch, deletion, samples, sources
 from eil_regime.domain.measurement import DEFAULT_U, MEASURED, measure
+from eil_regime.gather import Gather
 from eil_regime.ingest import Ingest
 from eil_regime.intervals import measured_intervals
 from eil_regime.refusals import Refusal
@@ -25,8 +29,8 @@ MAX_WINDOW_S = 31 * 86400.0
 class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
     """See the contract for what each method promises."""
 
-    def __init__(self, store: Store, ingest: Ingest, lateness_s: float) -> None:
-        self._store, self._ingest = store, ingest
+    def __init__(self, store: Store, ingest: Ingest, gather: Gather, meter: CeuMeter, lateness_s: float) -> None:
+        self._store, self._ingest, self._gather, self._meter = store, ingest, gather, meter
         self._lateness_us = round(lateness_s * MICROSECONDS)
         self._windows_held, self._windows_judged = 0, 0
 
@@ -67,6 +71,26 @@ class RegimeService(regime_pb2_grpc.RegimeServiceServicer):
         return await self._store.write(
             lambda tx: self._ingest.answer(tx, principal.tenant, request, rows, principal.subject)
         )
+
+    async def IngestStream(
+        self, request_iterator: AsyncIterator[regime_pb2.IngestStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[regime_pb2.IngestStreamResponse]:
+        principal = caller()
+        with self._gather.open(principal.tenant, principal.subject) as stream:
+            reading = asyncio.create_task(stream.read(self._paid(request_iterator)))
+            try:
+                async for answer in stream.answers():
+                    yield answer
+            finally:
+                reading.cancel()
+
+    async def _paid(
+        self, requests: AsyncIterator[regime_pb2.IngestStreamRequest]
+    ) -> AsyncIterator[regime_pb2.IngestStreamRequest]:
+        """The messages of a stream, each once its samples are charged."""
+        async for request in requests:
+            await self._meter.charge(samples=sum(map(rows_of, request.batches)))
+            yield request
 
     async def GetStatus(
         self, request: regime_pb2.GetStatusRequest, context: grpc.aio.ServicerContext

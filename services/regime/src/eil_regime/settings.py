@@ -24,6 +24,10 @@ class RegimeSettings(MeshSettings):
     """Seconds between attempts to identify the thermal nodes of sources."""
     sense_inbox: str = ""
     """Tenants, separated by commas, whose telemetry is read from Kafka as well, topics `eil.sense.inbox.<tenant>`; empty: of none."""
+    door_part_w: float = 1e6
+    """Largest power that OTLP or remote-write may say one part of a source draws: more is a wrong unit [W]."""
+    door_sources: int = 100_000
+    """Sources of a tenant, beyond which OTLP and remote-write open no more."""
 
     def model_post_init(self, context: object) -> None:
         super().model_post_init(context)

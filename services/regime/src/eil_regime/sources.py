@@ -1,7 +1,8 @@
 """Tables of the regime service beside the samples: sources, their detectors and physics branches, shifts."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from eil_mesh.store import Connection
@@ -77,18 +78,41 @@ class Source:
         return SourceFacts(self.kind, self.power_kind, self.power_u, self.nameplate_w, self.node)
 
 
+COLUMNS = ", ".join(part.name for part in fields(Source))
+
+
 def source_of(row: Any) -> Source:
-    """A row of `sources`, all its columns."""
-    fields = dict(row)
-    fields["channels"] = json.loads(fields["channels"])
-    fields["node"] = ThermalNode(**json.loads(fields["node"])) if fields["node"] else None
-    return Source(**fields)
+    """A row of `sources`, its `COLUMNS`."""
+    source = Source(*row)
+    source.channels = [*_names(str(source.channels))]
+    source.node = _node(str(source.node)) if source.node else None
+    return source
+
+
+@lru_cache(4096)
+def _names(channels: str) -> tuple[str, ...]:
+    return tuple(json.loads(channels))
+
+
+@lru_cache(4096)
+def _text(channels: tuple[str, ...]) -> str:
+    return json.dumps(channels)
+
+
+@lru_cache(4096)
+def _node(node: str) -> ThermalNode:
+    return ThermalNode(**json.loads(node))
 
 
 def find_source(conn: Connection, tenant: str, name: str) -> Source | None:
     """The tenant's source of that name."""
-    row = conn.execute("SELECT * FROM sources WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
+    row = conn.execute(f"SELECT {COLUMNS} FROM sources WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
     return source_of(row) if row else None
+
+
+def source_at(conn: Connection, source_id: int) -> Source:
+    """The source of that id."""
+    return source_of(conn.execute(f"SELECT {COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone())
 
 
 def open_source(conn: Connection, tenant: str, name: str) -> Source:
@@ -104,7 +128,7 @@ def open_source(conn: Connection, tenant: str, name: str) -> Source:
 def list_sources(conn: Connection, tenant: str, after: str, limit: int) -> list[Source]:
     """Sources that have sent samples, by name."""
     rows = conn.execute(
-        "SELECT * FROM sources WHERE tenant = ? AND name > ? AND state IS NOT NULL ORDER BY name LIMIT ?",
+        f"SELECT {COLUMNS} FROM sources WHERE tenant = ? AND name > ? AND state IS NOT NULL ORDER BY name LIMIT ?",
         (tenant, after, limit),
     )
     return [source_of(row) for row in rows]
@@ -117,7 +141,7 @@ def save_progress(conn: Connection, source: Source) -> None:
         " prediction=? WHERE id=?",
         (
             source.power_kind,
-            json.dumps(source.channels),
+            _text(tuple(source.channels)),
             source.clock_us,
             source.samples,
             source.shifts,

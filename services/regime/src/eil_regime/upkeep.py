@@ -12,6 +12,7 @@ from eil_physics import fit_node
 from eil_regime import samples, segments, sources
 from eil_regime.domain.bounds import ABSOLUTE_ZERO_C, AMBIENT, POWER, TEMPERATURE
 from eil_regime.domain.measurement import AMBIENT_SENSOR_U_K
+from eil_regime.ingest import Ingest
 
 FIT_ROWS = 8192
 """Newest rows that a thermal node is fitted on: over two hours at one a second. The fit averages them down itself."""
@@ -42,7 +43,9 @@ async def identify_nodes(store: Store, every_s: float) -> None:
 
 
 def _candidates(conn: Connection) -> list[sources.Source]:
-    rows = conn.execute("SELECT * FROM sources WHERE kind IN ('metered', 'simulated') AND clock_us IS NOT NULL")
+    rows = conn.execute(
+        f"SELECT {sources.COLUMNS} FROM sources WHERE kind IN ('metered', 'simulated') AND clock_us IS NOT NULL"
+    )
     return [source for row in rows if {POWER, TEMPERATURE} <= set((source := sources.source_of(row)).channels)]
 
 
@@ -69,11 +72,14 @@ def _save(tx: Tx, source_id: int, node: str) -> None:
     tx.conn.execute("UPDATE sources SET node = ? WHERE id = ?", (node, source_id))
 
 
-async def forget_samples(store: Store, clock: Clock, keep_s: float) -> None:
-    """Delete segments received longer than `keep_s` ago, for ever; their states stay in the Atlas."""
+async def forget_samples(store: Store, ingest: Ingest, clock: Clock, keep_s: float) -> None:
+    """Delete segments received longer than `keep_s` ago, for ever; their states stay in the Atlas. What has gathered for a day goes into
+    segments first."""
     while True:
-        oldest_us = clock.now_us() - round(keep_s * MICROSECONDS)
+        now_us = clock.now_us()
+        idle_us, oldest_us = now_us - segments.OPEN_US, now_us - round(keep_s * MICROSECONDS)
+        settled = await store.write(lambda tx, idle_us=idle_us: ingest.settle(tx, idle_us, FORGET_SEGMENTS))
         forgotten = await store.write(
             lambda tx, oldest_us=oldest_us: segments.forget(tx.conn, oldest_us, FORGET_SEGMENTS)
         )
-        await asyncio.sleep(0.05 if forgotten == FORGET_SEGMENTS else FORGET_EVERY_S)
+        await asyncio.sleep(0.05 if FORGET_SEGMENTS in (settled, forgotten) else FORGET_EVERY_S)

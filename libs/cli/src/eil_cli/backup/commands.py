@@ -1,5 +1,6 @@
 """`eil backup` and `eil restore`."""
 
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,9 @@ def backup(
     with expected_errors():
         from eil_cli.backup.vault import VaultError
 
+        if every:  # systemd and containers stop with SIGTERM; shells start what runs behind them deaf to SIGINT
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.default_int_handler)
         try:
             vault = _vault(folder)
             while True:

@@ -104,6 +104,18 @@ def _diffusion(options: BenchOptions) -> "Report":
     return bench_diffusion(quick=options.quick)
 
 
+def _gateway(options: BenchOptions) -> "Report":
+    from eil_cli.bench.gateway import bench_gateway
+
+    return bench_gateway(quick=options.quick)
+
+
+def _tracing(options: BenchOptions) -> "Report":
+    from eil_cli.bench.tracing import bench_tracing
+
+    return bench_tracing(quick=options.quick)
+
+
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -125,7 +137,8 @@ Quick = Annotated[
     typer.Option(
         "--quick",
         help="regime: leave out the slow baselines PELT and ClaSS, and the mesh. nvp: others' solvers, the mesh. "
-        "economy: fewer operations and swaps, a shorter measurement. events: smaller loads. diffusion: the mesh.",
+        "economy: fewer operations and swaps, a shorter measurement. events: smaller loads. diffusion: the mesh. "
+        "gateway, tracing: a tenth of each time.",
     ),
 ]
 Seeds = Annotated[int, typer.Option(min=10, help="proof: simulated meters of each kind.")]
@@ -191,6 +204,8 @@ BENCHES: dict[str, Callable[[BenchOptions], "Report"]] = {
     "atlas": _atlas,
     "events": _events,
     "diffusion": _diffusion,
+    "gateway": _gateway,
+    "tracing": _tracing,
 }
 """Every benchmark by name."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help=f"Which one: {', '.join(BENCHES)}.")]
@@ -227,7 +242,7 @@ def bench(
     that are known, altered records. economy: the ledger on either database, simulated, and the market's pools.
     atlas: the graph of states, written and asked; with --data telemetry segments, bytes a sample and speed. events: services killed,
     telemetry by Kafka, the relay, how long events are under way. diffusion: sampled energies and log Z against exact ones, heat maps
-    against OpenFOAM, optima against known ones, and how fast.
+    against OpenFOAM, optima against known ones, and how fast. gateway: what the door carries. tracing: what traces cost of that.
     """
     with expected_errors():
         if name not in BENCHES:

@@ -1,5 +1,6 @@
 """A mesh to measure: one that runs, or one started for it in a folder of its own; and what its processes hold."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -77,3 +78,14 @@ def measured_mesh(state: Path | None) -> Iterator[MeasuredMesh]:
     finally:
         subprocess.run([*EIL, "down", "--state", str(folder)], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Meshes started meanwhile have these variables."""
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]

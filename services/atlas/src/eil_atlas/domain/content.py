@@ -126,5 +126,9 @@ def between(samples: Samples, begin_us: int, end_us: int) -> Samples:
 
 def by_hour(times_us: NDArray[np.int64]) -> dict[int, NDArray[np.intp]]:
     """Rows of each hour [µs], in the order that they come in, of times (n,) in any order."""
+    if not times_us.size:
+        return {}
     hours = times_us - times_us % HOUR_US
+    if (hours == hours[0]).all():
+        return {int(hours[0]): np.arange(hours.size)}
     return {int(hour): np.flatnonzero(hours == hour) for hour in np.unique(hours)}

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from eil_atlas.domain.heat_kernel import Kernel, Spots, Times
 
@@ -34,6 +33,8 @@ MOST_FRAMES = 4
 """Frames that a belief rests on; of more, evenly many of them."""
 MOST_WORK = 3e10
 """Floating-point operations of all frames; readings are thinned evenly until they suffice. A few seconds of one core."""
+BLOCK = 64
+"""Rows of a triangle that are solved at once."""
 JITTER = 1e-9
 """Added to ν: what keeps the decomposition of rounded matrices possible."""
 
@@ -155,13 +156,25 @@ def _posterior(
     noise = s2 * (parameters.local_share + JITTER) + readings.uncertainties**2
     among = s2 * kernel.covariance(times, readings.spots, readings.spots)
     lower = np.linalg.cholesky(among + np.diag(noise))
-    ones, values = solve_triangular(lower, np.stack((np.ones_like(readings.values), readings.values), 1), lower=True).T
-    across = solve_triangular(lower, s2 * kernel.covariance(times, readings.spots, targets), lower=True)
+    ones, values = _forward(lower, np.stack((np.ones_like(readings.values), readings.values), 1)).T
+    across = _forward(lower, s2 * kernel.covariance(times, readings.spots, targets))
     precision = ones @ ones
     level = (ones @ values) / precision
     lacking = 1.0 - across.T @ ones
     variance = s2 * kernel.variance(times, targets) - np.sum(across**2, axis=0) + lacking**2 / precision
     return level + across.T @ (values - level * ones), np.maximum(variance, 0.0)
+
+
+def _forward(lower: NDArray[np.floating], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """L⁻¹·right (n, m) of a lower triangle L (n, n), by blocks of rows: nearly all of it is products of matrices.
+
+    A block is inverted: ν ≥ 0.003 keeps L's condition below 10³, and that of its blocks.
+    """
+    solved = np.empty_like(right)
+    for first in range(0, len(lower), BLOCK):
+        rows = slice(first, first + BLOCK)
+        solved[rows] = np.linalg.inv(lower[rows, rows]) @ (right[rows] - lower[rows, :first] @ solved[:first])
+    return solved
 
 
 def _evenly(count: int, most: int) -> list[int]:

@@ -65,8 +65,10 @@ def window_energies(
     period = min(period, LONGEST_PERIOD_S if t.size >= SURE_OF_PERIOD else WINDOW_S)
     link = joined(t, period)
     if kind == "instant":
-        begin, length, level = t[:-1][link], np.diff(t)[link], watts[:-1][link]
-        slope = (np.diff(watts) / np.diff(t))[link]
+        begin, length, level, slope = t[:-1], t[1:] - t[:-1], watts[:-1], watts[1:] - watts[:-1]
+        if not link.all():
+            begin, length, level, slope = begin[link], length[link], level[link], slope[link]
+        slope = slope / length
     else:
         begin = t - period
         begin[1:][link] = t[:-1][link]
@@ -74,11 +76,11 @@ def window_energies(
     if begin.size == 0:
         return WindowEnergies(np.zeros(windows), np.zeros(windows))
     edges = np.arange(windows + 1) * WINDOW_S
-    last = np.searchsorted(begin, edges, side="right") - 1
+    last = begin.searchsorted(edges, side="right") - 1
     stretch = np.maximum(last, 0)  # edges before the first stretch reach zero seconds into it
-    inside = np.clip(edges - begin[stretch], 0.0, length[stretch])
+    inside = np.minimum(np.maximum(edges - begin[stretch], 0.0), length[stretch])
     whole_j = np.concatenate(([0.0], np.cumsum(length * (level + slope * length / 2))))
     whole_s = np.concatenate(([0.0], np.cumsum(length)))
     running_j = whole_j[stretch] + inside * (level[stretch] + slope[stretch] * inside / 2)
     running_s = whole_s[stretch] + inside
-    return WindowEnergies(np.diff(running_j), np.diff(running_s))
+    return WindowEnergies(running_j[1:] - running_j[:-1], running_s[1:] - running_s[:-1])

@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from eil_physics import normal_cdf
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from eil_decision.domain.plant import Plant
 
@@ -99,7 +99,7 @@ def costs(
     mean = np.array(path.means)[:, None] * np.exp(drift)
     counts = np.array(pricing.energy[: len(path.means)])[:, None, None]
     stage = _energy_j(plant, mean, spread, count, stage_s) * counts
-    risk = np.asarray(ndtr(-np.log(count * max(limit, 1e-9) / mean[:, :, None]) / spread), np.float64)
+    risk = normal_cdf(-np.log(count * max(limit, 1e-9) / mean[:, :, None]) / spread)
     stage += pricing.caution * _violation_w(plant, now) * np.maximum(np.abs(counts), LEAST_FACTOR) * stage_s * risk
     start_j = pricing.wear * pricing.energy[0] * plant.start_j
     each_j = pricing.wear * (WEAR_S * plant.price_w + pricing.wear_j)

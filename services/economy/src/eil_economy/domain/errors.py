@@ -112,6 +112,18 @@ class Overdraft(LedgerError):
     reason = "INSUFFICIENT_BALANCE"
 
 
+class BudgetExhausted(LedgerError):
+    """A principal's budget is smaller than the amount, refill included."""
+
+    kind = "exhausted"
+    reason = "BUDGET_EXHAUSTED"
+
+    def __init__(self, message: str, left_u: int, wait_us: int | None) -> None:
+        """`left_u` could be spent, 10⁻⁶ CEU; in `wait_us` refill covers the amount, None: never by itself."""
+        super().__init__(message)
+        self.left_u, self.wait_us = left_u, wait_us
+
+
 class SupplyExhausted(LedgerError):
     """The mint would lift the token's lifetime issue in this tenant over 2**62 millionths."""
 

@@ -28,11 +28,24 @@ def draw_lease(
     A tenant that never held CEU first receives its starting grant. Raises as `holds.reserve` does (Overdraft when the
     credits are spent); then no grant is recorded either.
     """
-    require_name(holder, "holder")
-    order = Instruction(lease_id, TREASURY, METERING, CEU, amount_u, LEASE, holder)
+    order = lease_order(lease_id, TREASURY, holder, amount_u)
     with all_or_nothing(conn):
         apply_policies(conn, require_name(tenant, "tenant"), now_us, policies)
         return reserve(conn, tenant, order, ttl_us, now_us)
+
+
+def treasury_left(conn: Database, tenant: str) -> int:
+    """What the tenant's treasury could spend now, 10⁻⁶ CEU."""
+    row = conn.execute(
+        "SELECT balance_u - reserved_u FROM account WHERE tenant = ? AND owner = ? AND token = ?",
+        (tenant, TREASURY, CEU),
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def lease_order(lease_id: str, source: str, holder: str, amount_u: int) -> Instruction:
+    """What a lease reserves, and for whom. Raises InvalidName."""
+    return Instruction(lease_id, source, METERING, CEU, amount_u, LEASE, require_name(holder, "holder"))
 
 
 def settle_lease(conn: Database, tenant: str, lease_id: str, used_u: int, now_us: int) -> Transfer:

@@ -5,9 +5,11 @@ from typing import Final
 
 from eil_economy.domain.book import admit, all_or_nothing, draft, write
 from eil_economy.domain.database import Database
-from eil_economy.domain.errors import DifferentTransfer, InvalidLink, IssuanceReserved, SelfTransfer
+from eil_economy.domain.errors import DifferentTransfer, InvalidLink, IssuanceReserved, SelfTransfer, UnknownToken
 from eil_economy.domain.records import Instruction, Transfer
 from eil_economy.domain.tokens import (
+    BUDGET_PREFIX,
+    CEU,
     ISSUANCE,
     require_account,
     require_amount,
@@ -31,6 +33,8 @@ def require_instruction(tenant: str, order: Instruction, *, linked: bool = False
     require_text(order.reason, "reason")
     require_text(order.reference, "reference", empty=True)
     require_token(order.token)
+    if order.destination.startswith(BUDGET_PREFIX) and order.token != CEU:
+        raise UnknownToken(f"Budgets hold {CEU} alone, and {order.token} would be stuck there: send {CEU}.", "token")
     require_amount(order.amount_u)
     if order.source == order.destination:
         raise SelfTransfer(

@@ -101,6 +101,18 @@ CREATE TABLE IF NOT EXISTS licence_use (
     FOREIGN KEY (tenant, licence_id) REFERENCES licence (tenant, licence_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS budget (
+    tenant         TEXT    NOT NULL CHECK (length(tenant) > 0),
+    principal      TEXT    NOT NULL CHECK (length(principal) > 0),
+    capacity_u     INTEGER CHECK (capacity_u BETWEEN 0 AND 4611686018427387904),
+    refill_u_per_h INTEGER CHECK (refill_u_per_h BETWEEN 0 AND 4611686018427387904),
+    due_u          INTEGER NOT NULL CHECK (due_u BETWEEN 0 AND 4611686018427387904),
+    rest           INTEGER NOT NULL CHECK (rest BETWEEN 0 AND 3599999999),
+    since_us       INTEGER NOT NULL,
+    PRIMARY KEY (tenant, principal),
+    CHECK ((capacity_u IS NULL) = (refill_u_per_h IS NULL))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS claim (
     number     INTEGER PRIMARY KEY,
     tenant     TEXT    NOT NULL,

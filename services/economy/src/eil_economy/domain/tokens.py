@@ -26,6 +26,8 @@ MAX_AMOUNT_U: Final = 2**62
 MAX_TIMEOUT_US: Final = 400 * 86_400 * 10**6
 """A reservation waits at most 400 days: a year of measurement and its lateness."""
 
+EVERYBODY: Final = "*"
+"""In place of a principal: all of the tenant whose budget has no policy of its own."""
 OWN_PREFIX: Final = "@"
 """Names that begin so belong to the ledger: clients cannot take its accounts or foresee its transfer ids."""
 ISSUANCE: Final = "@issuance"
@@ -35,11 +37,14 @@ METERING: Final = "@metering"
 TREASURY: Final = "@treasury"
 """The tenant's own account, from which leases are drawn."""
 OWN_ACCOUNTS: Final = frozenset({ISSUANCE, METERING, TREASURY})
+BUDGET_PREFIX: Final = "@budget/"
+"""Accounts of principals' budgets, e.g. `@budget/ada`: they hold CEU alone, and pay leases alone."""
 POOL_PREFIX: Final = "@pool/"
 """Accounts of the market's pools, e.g. `@pool/CEU-PFT`: only linked transfers may name them, so that both sides of an
 exchange move or none does."""
 
 MAX_NAME_CHARS: Final = 128
+MAX_PRINCIPAL_CHARS: Final = 100
 MAX_ID_CHARS: Final = 160
 """Ids are a client's name and the prefix that says whose name it is."""
 MAX_TEXT_CHARS: Final = 256
@@ -72,9 +77,24 @@ def require_id(transfer_id: str) -> str:
 
 
 def require_account(owner: str, field: str, *, linked: bool = False) -> str:
-    """The owner of an account: anyone, the ledger itself, and in linked transfers a pool. Raises InvalidName."""
+    """The owner of an account: anyone, the ledger itself, a budget, and in linked transfers a pool. Raises InvalidName."""
+    if owner.startswith(BUDGET_PREFIX):
+        require_principal(owner.removeprefix(BUDGET_PREFIX), field)
+        return owner
     pool = linked and owner.startswith(POOL_PREFIX) and owner != POOL_PREFIX
     return require_name(owner, field, OWN_ACCOUNTS | {owner} if pool else OWN_ACCOUNTS)
+
+
+def require_principal(principal: str, field: str = "principal") -> str:
+    """Whose budget: a name of 1 … 100 characters other than `*`, which stands for all. Raises InvalidName."""
+    if principal == EVERYBODY:
+        raise InvalidName(f"{field} names no principal: {EVERYBODY!r} is everybody, and holds nothing.", field)
+    if not principal or len(principal) > MAX_PRINCIPAL_CHARS:
+        raise InvalidName(
+            f"{field} names a principal of {len(principal)} characters: give it 1 to {MAX_PRINCIPAL_CHARS}.", field
+        )
+    _require_printable(principal, field)
+    return principal
 
 
 def require_name(name: str, field: str, own: frozenset[str] = frozenset(), *, longest: int = MAX_NAME_CHARS) -> str:

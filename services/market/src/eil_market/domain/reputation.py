@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.special import betaincinv
+from eil_physics import beta_quantile
 
 from eil_market.domain.errors import InvalidHistory
 
@@ -37,8 +37,8 @@ def jeffreys(valid: int, total: int, level: float = LEVEL) -> Reputation:
         raise InvalidHistory(f"The level is {level}: give a probability between 0 and 1.", "level")
     a, b = valid + 0.5, total - valid + 0.5
     tail = (1.0 - level) / 2.0
-    low = float(betaincinv(a, b, tail)) if valid else 0.0
-    high = float(betaincinv(a, b, 1.0 - tail)) if valid < total else 1.0
+    low = beta_quantile(tail, a, b) if valid else 0.0
+    high = 1.0 - beta_quantile(tail, b, a) if valid < total else 1.0
     return Reputation(valid, total, a / (a + b), low, high, level)
 
 

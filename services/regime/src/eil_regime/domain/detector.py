@@ -71,6 +71,16 @@ class Detector:
         return Verdict(label, regime, ahead, after, float(s[CONFIDENCE]), self._latest, self._reason(label))
 
     @property
+    def clock_s(self) -> float:
+        """Time of the newest row [s]; −inf before the first."""
+        return float(self._timing[_CLOCK])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the state."""
+        return sum(part.nbytes for part in self._state)
+
+    @property
     def missing(self) -> dict[str, int]:
         """Values that known channels owed: NaN, infinite or absent, by channel."""
         return {name: int(owed) for name, owed in zip(self._names, self._state.h[:, MISSING], strict=True)}
@@ -99,7 +109,7 @@ class Detector:
         """
         n = times_s.size
         clock_s = self._timing[_CLOCK]
-        if not (n and np.isfinite(times_s).all() and times_s[0] > clock_s and (np.diff(times_s) > 0.0).all()):
+        if not (n and clock_s < times_s[0] <= times_s[-1] < math.inf and (n == 1 or (np.diff(times_s) > 0.0).all())):
             raise ValueError(
                 f"times do not follow {clock_s} s in ascending order: sort the rows, drop those taken already"
             )
@@ -122,6 +132,9 @@ class Detector:
         self, gaps: NDArray[np.bool_], columns: Mapping[str, NDArray[np.float64]]
     ) -> Iterator[tuple[int, int]]:
         """Rows between gaps and first values of new channels, which join before the stretch that begins with them."""
+        if not gaps.any() and all(name in self._names for name in columns):
+            yield 0, gaps.size
+            return
         joins: dict[int, list[str]] = {}
         for name, column in columns.items():
             if name not in self._names and (finite := np.flatnonzero(np.isfinite(column))).size:

@@ -46,6 +46,16 @@ class SourceFacts:
     nameplate_w: float = 0.0
     node: ThermalNode | None = None
 
+    @property
+    def relative_u(self) -> float:
+        """Relative standard uncertainty of measured power."""
+        return self.power_u or DEFAULT_U[self.kind]
+
+    @property
+    def ceiling_w(self) -> float:
+        """The most that power can be measured at [W]: the nameplate and three uncertainties; infinite where none was declared."""
+        return self.nameplate_w * (1 + 3 * self.relative_u) if self.nameplate_w > 0 else math.inf
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -77,7 +87,7 @@ def power_series(channels: Mapping[str, Series], facts: SourceFacts) -> tuple[Se
     """
     if POWER in channels:
         method = METHODS[facts.kind]
-        return channels[POWER], method, facts.power_u or DEFAULT_U[facts.kind]
+        return channels[POWER], method, facts.relative_u
     if UTILISATION in channels and facts.nameplate_w > 0:
         used = channels[UTILISATION]
         watts = facts.nameplate_w * (IDLE_SHARE + (1 - IDLE_SHARE) * used.value)
@@ -97,7 +107,7 @@ def measure(channels: Mapping[str, Series], facts: SourceFacts, start_s: float, 
     energy = integrate(
         power.time_s, power.value, start_s, end_s, kind=kind, period_s=power.period_s, meter_relative_u=relative_u
     )
-    inside = int(np.count_nonzero((power.time_s > start_s) & (power.time_s <= end_s)))
+    first, last = np.searchsorted(power.time_s, (start_s, end_s), side="right")
     node, window = facts.node, _observed(channels, facts.node, start_s, end_s)
     law = first_law(node, energy, window, modelled_power=method == "MODELLED") if node and window else None
     untested = ["feasibility_check"]  # one node: that is the first law again
@@ -120,9 +130,9 @@ def measure(channels: Mapping[str, Series], facts: SourceFacts, start_s: float, 
         entropy_valid=entropy_valid,
         power_method=method,
         balance=law,
-        within_bounds=bool(np.all((power.value >= 0) & (power.value <= ceiling * (1 + 3 * relative_u)))),
+        within_bounds=bool(power.value.min() >= 0 and power.value.max() <= ceiling * (1 + 3 * relative_u)),
         untested=tuple(untested),
-        samples=inside,
+        samples=int(last - first),
         newest_power_w=float(power.value[-1]),
         channel=POWER if POWER in channels else UTILISATION,
         node=node if window else None,

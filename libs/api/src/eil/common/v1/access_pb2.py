@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65il/common/v1/access.proto\x12\reil.common.v1\x1a google/protobuf/descriptor.proto\">\n\x06\x41\x63\x63\x65ss\x12\"\n\x05roles\x18\x01 \x03(\x0e\x32\x13.eil.common.v1.Role\x12\x10\n\x08services\x18\x02 \x03(\t*`\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_AGENT\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04:G\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xf1\x8c\x03 \x01(\x0b\x32\x15.eil.common.v1.Accessb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65il/common/v1/access.proto\x12\reil.common.v1\x1a google/protobuf/descriptor.proto\"O\n\x06\x41\x63\x63\x65ss\x12\"\n\x05roles\x18\x01 \x03(\x0e\x32\x13.eil.common.v1.Role\x12\x10\n\x08services\x18\x02 \x03(\t\x12\x0f\n\x07\x61udited\x18\x03 \x01(\x08*`\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_AGENT\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04:G\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xf1\x8c\x03 \x01(\x0b\x32\x15.eil.common.v1.Accessb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'eil.common.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=143
-  _globals['_ROLE']._serialized_end=239
+  _globals['_ROLE']._serialized_start=160
+  _globals['_ROLE']._serialized_end=256
   _globals['_ACCESS']._serialized_start=79
-  _globals['_ACCESS']._serialized_end=141
+  _globals['_ACCESS']._serialized_end=158
 # @@protoc_insertion_point(module_scope)

@@ -197,7 +197,14 @@ class GetDecisionResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("request", "response", "committed", "window_start", "window_end", "baseline_low", "baseline_high", "inputs_digest", "approved_by", "asked_by", "may_mint", "emitted", "withheld")
+    __slots__ = ("request", "response", "committed", "window_start", "window_end", "baseline_low", "baseline_high", "inputs_digest", "approved_by", "asked_by", "may_mint", "emitted", "withheld", "purpose")
+    class PurposeEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +218,7 @@ class Decision(_message.Message):
     MAY_MINT_FIELD_NUMBER: _ClassVar[int]
     EMITTED_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
     request: ActRequest
     response: ActResponse
     committed: _timestamp_pb2.Timestamp
@@ -224,7 +232,8 @@ class Decision(_message.Message):
     may_mint: bool
     emitted: _timestamp_pb2.Timestamp
     withheld: str
-    def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ..., may_mint: _Optional[bool] = ..., emitted: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., withheld: _Optional[str] = ...) -> None: ...
+    purpose: _containers.ScalarMap[str, str]
+    def __init__(self, request: _Optional[_Union[ActRequest, _Mapping]] = ..., response: _Optional[_Union[ActResponse, _Mapping]] = ..., committed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline_low: _Optional[float] = ..., baseline_high: _Optional[float] = ..., inputs_digest: _Optional[str] = ..., approved_by: _Optional[str] = ..., asked_by: _Optional[str] = ..., may_mint: _Optional[bool] = ..., emitted: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., withheld: _Optional[str] = ..., purpose: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Control(_message.Message):
     __slots__ = ("change", "source", "mode", "by", "reason", "levers")

@@ -169,24 +169,90 @@ class MintResponse(_message.Message):
     def __init__(self, transfer: _Optional[_Union[TransferRecord, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class DrawLeaseRequest(_message.Message):
-    __slots__ = ("id", "amount_u", "ttl_s")
+    __slots__ = ("id", "amount_u", "ttl_s", "principal")
     ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_U_FIELD_NUMBER: _ClassVar[int]
     TTL_S_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     id: str
     amount_u: int
     ttl_s: float
-    def __init__(self, id: _Optional[str] = ..., amount_u: _Optional[int] = ..., ttl_s: _Optional[float] = ...) -> None: ...
+    principal: str
+    def __init__(self, id: _Optional[str] = ..., amount_u: _Optional[int] = ..., ttl_s: _Optional[float] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class DrawLeaseResponse(_message.Message):
-    __slots__ = ("id", "amount_u", "expires")
+    __slots__ = ("id", "amount_u", "expires", "left_u")
     ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_U_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_U_FIELD_NUMBER: _ClassVar[int]
     id: str
     amount_u: int
     expires: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., amount_u: _Optional[int] = ..., expires: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    left_u: int
+    def __init__(self, id: _Optional[str] = ..., amount_u: _Optional[int] = ..., expires: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., left_u: _Optional[int] = ...) -> None: ...
+
+class GetBudgetRequest(_message.Message):
+    __slots__ = ("principal",)
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    principal: str
+    def __init__(self, principal: _Optional[str] = ...) -> None: ...
+
+class GetBudgetResponse(_message.Message):
+    __slots__ = ("budget",)
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    budget: Budget
+    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ...) -> None: ...
+
+class ListBudgetsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBudgetsResponse(_message.Message):
+    __slots__ = ("budgets", "next_page_token")
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    budgets: _containers.RepeatedCompositeFieldContainer[Budget]
+    next_page_token: str
+    def __init__(self, budgets: _Optional[_Iterable[_Union[Budget, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PutBudgetRequest(_message.Message):
+    __slots__ = ("principal", "capacity_u", "refill_u_per_h")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_U_FIELD_NUMBER: _ClassVar[int]
+    REFILL_U_PER_H_FIELD_NUMBER: _ClassVar[int]
+    principal: str
+    capacity_u: int
+    refill_u_per_h: int
+    def __init__(self, principal: _Optional[str] = ..., capacity_u: _Optional[int] = ..., refill_u_per_h: _Optional[int] = ...) -> None: ...
+
+class PutBudgetResponse(_message.Message):
+    __slots__ = ("budget",)
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    budget: Budget
+    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ...) -> None: ...
+
+class Budget(_message.Message):
+    __slots__ = ("principal", "account", "left_u", "leased_u", "capacity_u", "refill_u_per_h", "own_policy")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_U_FIELD_NUMBER: _ClassVar[int]
+    LEASED_U_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_U_FIELD_NUMBER: _ClassVar[int]
+    REFILL_U_PER_H_FIELD_NUMBER: _ClassVar[int]
+    OWN_POLICY_FIELD_NUMBER: _ClassVar[int]
+    principal: str
+    account: str
+    left_u: int
+    leased_u: int
+    capacity_u: int
+    refill_u_per_h: int
+    own_policy: bool
+    def __init__(self, principal: _Optional[str] = ..., account: _Optional[str] = ..., left_u: _Optional[int] = ..., leased_u: _Optional[int] = ..., capacity_u: _Optional[int] = ..., refill_u_per_h: _Optional[int] = ..., own_policy: _Optional[bool] = ...) -> None: ...
 
 class SettleLeaseRequest(_message.Message):
     __slots__ = ("id", "used_u")

@@ -75,6 +75,21 @@ class EconomyServiceStub:
                 request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseRequest.SerializeToString,
                 response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseResponse.FromString,
                 _registered_method=True)
+        self.GetBudget = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/GetBudget',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetBudgetRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetBudgetResponse.FromString,
+                _registered_method=True)
+        self.ListBudgets = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/ListBudgets',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListBudgetsRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListBudgetsResponse.FromString,
+                _registered_method=True)
+        self.PutBudget = channel.unary_unary(
+                '/eil.economy.v1.EconomyService/PutBudget',
+                request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.PutBudgetRequest.SerializeToString,
+                response_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.PutBudgetResponse.FromString,
+                _registered_method=True)
         self.Reserve = channel.unary_unary(
                 '/eil.economy.v1.EconomyService/Reserve',
                 request_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ReserveRequest.SerializeToString,
@@ -200,7 +215,8 @@ class EconomyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DrawLease(self, request, context):
-        """Reserves compute credits for a metering service.
+        """Reserves compute credits for a metering service, out of a principal's budget or of the tenant's treasury. A budget is refilled first, as
+        its policy says. RESOURCE_EXHAUSTED with RetryInfo if it does not suffice: when it will, if ever.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,6 +224,27 @@ class EconomyServiceServicer:
 
     def SettleLease(self, request, context):
         """Settles a lease for what was used; the rest returns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBudget(self, request, context):
+        """A principal's budget: what is left, what it is refilled with. A principal that never called has the tenant's default.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBudgets(self, request, context):
+        """Budgets of the tenant, by principal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutBudget(self, request, context):
+        """Sets how a principal's budget is refilled out of the treasury, or, for `*`, those of all without a policy of their own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -364,6 +401,21 @@ def add_EconomyServiceServicer_to_server(servicer, server):
                     servicer.SettleLease,
                     request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseRequest.FromString,
                     response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseResponse.SerializeToString,
+            ),
+            'GetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudget,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetBudgetRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.GetBudgetResponse.SerializeToString,
+            ),
+            'ListBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgets,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListBudgetsRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.ListBudgetsResponse.SerializeToString,
+            ),
+            'PutBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutBudget,
+                    request_deserializer=eil_dot_economy_dot_v1_dot_economy__pb2.PutBudgetRequest.FromString,
+                    response_serializer=eil_dot_economy_dot_v1_dot_economy__pb2.PutBudgetResponse.SerializeToString,
             ),
             'Reserve': grpc.unary_unary_rpc_method_handler(
                     servicer.Reserve,
@@ -658,6 +710,87 @@ class EconomyService:
             '/eil.economy.v1.EconomyService/SettleLease',
             eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseRequest.SerializeToString,
             eil_dot_economy_dot_v1_dot_economy__pb2.SettleLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/GetBudget',
+            eil_dot_economy_dot_v1_dot_economy__pb2.GetBudgetRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.GetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/ListBudgets',
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListBudgetsRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.ListBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eil.economy.v1.EconomyService/PutBudget',
+            eil_dot_economy_dot_v1_dot_economy__pb2.PutBudgetRequest.SerializeToString,
+            eil_dot_economy_dot_v1_dot_economy__pb2.PutBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

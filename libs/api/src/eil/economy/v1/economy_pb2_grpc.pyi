@@ -48,9 +48,17 @@ class EconomyServiceStub:
     Mint: _grpc.UnaryUnaryMultiCallable[_economy_pb2.MintRequest, _economy_pb2.MintResponse]
     """Mints tokens for a proof. Only the proof service may."""
     DrawLease: _grpc.UnaryUnaryMultiCallable[_economy_pb2.DrawLeaseRequest, _economy_pb2.DrawLeaseResponse]
-    """Reserves compute credits for a metering service."""
+    """Reserves compute credits for a metering service, out of a principal's budget or of the tenant's treasury. A budget is refilled first, as
+    its policy says. RESOURCE_EXHAUSTED with RetryInfo if it does not suffice: when it will, if ever.
+    """
     SettleLease: _grpc.UnaryUnaryMultiCallable[_economy_pb2.SettleLeaseRequest, _economy_pb2.SettleLeaseResponse]
     """Settles a lease for what was used; the rest returns."""
+    GetBudget: _grpc.UnaryUnaryMultiCallable[_economy_pb2.GetBudgetRequest, _economy_pb2.GetBudgetResponse]
+    """A principal's budget: what is left, what it is refilled with. A principal that never called has the tenant's default."""
+    ListBudgets: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ListBudgetsRequest, _economy_pb2.ListBudgetsResponse]
+    """Budgets of the tenant, by principal."""
+    PutBudget: _grpc.UnaryUnaryMultiCallable[_economy_pb2.PutBudgetRequest, _economy_pb2.PutBudgetResponse]
+    """Sets how a principal's budget is refilled out of the treasury, or, for `*`, those of all without a policy of their own."""
     Reserve: _grpc.UnaryUnaryMultiCallable[_economy_pb2.ReserveRequest, _economy_pb2.ReserveResponse]
     """Sets tokens aside for another account until they are posted, voided, or the reservation's time is past. Cover is checked here, so that
     posting cannot fail for lack of it. Refuses as Transfer does.
@@ -110,9 +118,17 @@ class EconomyServiceAsyncStub(EconomyServiceStub):
     Mint: _aio.UnaryUnaryMultiCallable[_economy_pb2.MintRequest, _economy_pb2.MintResponse]  # type: ignore[assignment]
     """Mints tokens for a proof. Only the proof service may."""
     DrawLease: _aio.UnaryUnaryMultiCallable[_economy_pb2.DrawLeaseRequest, _economy_pb2.DrawLeaseResponse]  # type: ignore[assignment]
-    """Reserves compute credits for a metering service."""
+    """Reserves compute credits for a metering service, out of a principal's budget or of the tenant's treasury. A budget is refilled first, as
+    its policy says. RESOURCE_EXHAUSTED with RetryInfo if it does not suffice: when it will, if ever.
+    """
     SettleLease: _aio.UnaryUnaryMultiCallable[_economy_pb2.SettleLeaseRequest, _economy_pb2.SettleLeaseResponse]  # type: ignore[assignment]
     """Settles a lease for what was used; the rest returns."""
+    GetBudget: _aio.UnaryUnaryMultiCallable[_economy_pb2.GetBudgetRequest, _economy_pb2.GetBudgetResponse]  # type: ignore[assignment]
+    """A principal's budget: what is left, what it is refilled with. A principal that never called has the tenant's default."""
+    ListBudgets: _aio.UnaryUnaryMultiCallable[_economy_pb2.ListBudgetsRequest, _economy_pb2.ListBudgetsResponse]  # type: ignore[assignment]
+    """Budgets of the tenant, by principal."""
+    PutBudget: _aio.UnaryUnaryMultiCallable[_economy_pb2.PutBudgetRequest, _economy_pb2.PutBudgetResponse]  # type: ignore[assignment]
+    """Sets how a principal's budget is refilled out of the treasury, or, for `*`, those of all without a policy of their own."""
     Reserve: _aio.UnaryUnaryMultiCallable[_economy_pb2.ReserveRequest, _economy_pb2.ReserveResponse]  # type: ignore[assignment]
     """Sets tokens aside for another account until they are posted, voided, or the reservation's time is past. Cover is checked here, so that
     posting cannot fail for lack of it. Refuses as Transfer does.
@@ -211,7 +227,9 @@ class EconomyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _economy_pb2.DrawLeaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_economy_pb2.DrawLeaseResponse, _abc.Awaitable[_economy_pb2.DrawLeaseResponse]]:
-        """Reserves compute credits for a metering service."""
+        """Reserves compute credits for a metering service, out of a principal's budget or of the tenant's treasury. A budget is refilled first, as
+        its policy says. RESOURCE_EXHAUSTED with RetryInfo if it does not suffice: when it will, if ever.
+        """
 
     @_abc_1.abstractmethod
     def SettleLease(
@@ -220,6 +238,30 @@ class EconomyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_economy_pb2.SettleLeaseResponse, _abc.Awaitable[_economy_pb2.SettleLeaseResponse]]:
         """Settles a lease for what was used; the rest returns."""
+
+    @_abc_1.abstractmethod
+    def GetBudget(
+        self,
+        request: _economy_pb2.GetBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.GetBudgetResponse, _abc.Awaitable[_economy_pb2.GetBudgetResponse]]:
+        """A principal's budget: what is left, what it is refilled with. A principal that never called has the tenant's default."""
+
+    @_abc_1.abstractmethod
+    def ListBudgets(
+        self,
+        request: _economy_pb2.ListBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.ListBudgetsResponse, _abc.Awaitable[_economy_pb2.ListBudgetsResponse]]:
+        """Budgets of the tenant, by principal."""
+
+    @_abc_1.abstractmethod
+    def PutBudget(
+        self,
+        request: _economy_pb2.PutBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_economy_pb2.PutBudgetResponse, _abc.Awaitable[_economy_pb2.PutBudgetResponse]]:
+        """Sets how a principal's budget is refilled out of the treasury, or, for `*`, those of all without a policy of their own."""
 
     @_abc_1.abstractmethod
     def Reserve(

@@ -27,7 +27,7 @@ from eil.common.v1 import access_pb2 as eil_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65il/events/v1/event_log.proto\x12\reil.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1a\x65il/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"A\n\x10SubscribeRequest\x12\x13\n\x0b\x66rom_offset\x18\x01 \x01(\x04\x12\x18\n\x06topics\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10 \"8\n\x11SubscribeResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.eil.events.v1.Event\"\x8c\x01\n\x05\x45vent\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\r\n\x05topic\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x0c\n\x04hash\x18\x07 \x01(\x0c\"B\n\x11GetBacklogRequest\x12\x13\n\x0b\x66rom_offset\x18\x01 \x01(\x04\x12\x18\n\x06topics\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10 \"_\n\x12GetBacklogResponse\x12\x0c\n\x04head\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\x12*\n\x06oldest\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x15\n\x13ListFollowedRequest\"A\n\x14ListFollowedResponse\x12)\n\x08\x66ollowed\x18\x01 \x03(\x0b\x32\x17.eil.events.v1.Followed\"\x9f\x01\n\x08\x46ollowed\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x0c\n\x04head\x18\x03 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12*\n\x06oldest\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x06 \x01(\x04\x12\x0f\n\x07problem\x18\x07 \x01(\t\"\xa4\x01\n\nDeadLetter\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07payload\x18\x07 \x01(\x0c\x12\x0e\n\x06reason\x18\x08 \x01(\t\"s\n\x10StoredDeadLetter\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06letter\x18\x03 \x01(\x0b\x32\x19.eil.events.v1.DeadLetter\"U\n\x16ListDeadLettersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"i\n\x17ListDeadLettersResponse\x12\x35\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1f.eil.events.v1.StoredDeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x18ReplayDeadLettersRequest\x12\x18\n\x03ids\x18\x01 \x03(\x04\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"Z\n\x19ReplayDeadLettersResponse\x12\x10\n\x08replayed\x18\x01 \x03(\x04\x12+\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x1b.eil.events.v1.FailedReplay\"*\n\x0c\x46\x61iledReplay\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xa8\x04\n\x0f\x45ventLogService\x12\x61\n\tSubscribe\x12\x1f.eil.events.v1.SubscribeRequest\x1a .eil.events.v1.SubscribeResponse\"\x0f\x90\x02\x01\x8a\xe7\x18\x08\n\x03\x01\x02\x03\x12\x01*0\x01\x12\x62\n\nGetBacklog\x12 .eil.events.v1.GetBacklogRequest\x1a!.eil.events.v1.GetBacklogResponse\"\x0f\x90\x02\x01\x8a\xe7\x18\x08\n\x03\x01\x02\x03\x12\x01*\x12\x66\n\x0cListFollowed\x12\".eil.events.v1.ListFollowedRequest\x1a#.eil.events.v1.ListFollowedResponse\"\r\x90\x02\x01\x8a\xe7\x18\x06\n\x01\x02\x12\x01*\x12o\n\x0fListDeadLetters\x12%.eil.events.v1.ListDeadLettersRequest\x1a&.eil.events.v1.ListDeadLettersResponse\"\r\x90\x02\x01\x8a\xe7\x18\x06\n\x01\x02\x12\x01*\x12u\n\x11ReplayDeadLetters\x12\'.eil.events.v1.ReplayDeadLettersRequest\x1a(.eil.events.v1.ReplayDeadLettersResponse\"\r\x90\x02\x02\x8a\xe7\x18\x06\n\x01\x02\x12\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65il/events/v1/event_log.proto\x12\reil.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1a\x65il/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n\x10SubscribeRequest\x12\x13\n\x0b\x66rom_offset\x18\x01 \x01(\x04\x12\x18\n\x06topics\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10 \x12\r\n\x05pages\x18\x03 \x01(\x08\x12\x1b\n\tgather_ms\x18\x04 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\"^\n\x11SubscribeResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.eil.events.v1.Event\x12$\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x14.eil.events.v1.Event\"\xa1\x01\n\x05\x45vent\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\r\n\x05topic\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x0c\n\x04hash\x18\x07 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x08 \x01(\t\"B\n\x11GetBacklogRequest\x12\x13\n\x0b\x66rom_offset\x18\x01 \x01(\x04\x12\x18\n\x06topics\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10 \"_\n\x12GetBacklogResponse\x12\x0c\n\x04head\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\x12*\n\x06oldest\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x15\n\x13ListFollowedRequest\"A\n\x14ListFollowedResponse\x12)\n\x08\x66ollowed\x18\x01 \x03(\x0b\x32\x17.eil.events.v1.Followed\"\x9f\x01\n\x08\x46ollowed\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x0c\n\x04head\x18\x03 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12*\n\x06oldest\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x06 \x01(\x04\x12\x0f\n\x07problem\x18\x07 \x01(\t\"\xdd\x01\n\x0b\x41uditRecord\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0f\n\x07offsets\x18\x06 \x03(\x04\x12\x38\n\x07\x62\x61ggage\x18\x07 \x03(\x0b\x32\'.eil.events.v1.AuditRecord.BaggageEntry\x1a.\n\x0c\x42\x61ggageEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa4\x01\n\nDeadLetter\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07payload\x18\x07 \x01(\x0c\x12\x0e\n\x06reason\x18\x08 \x01(\t\"s\n\x10StoredDeadLetter\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06letter\x18\x03 \x01(\x0b\x32\x19.eil.events.v1.DeadLetter\"U\n\x16ListDeadLettersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"i\n\x17ListDeadLettersResponse\x12\x35\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1f.eil.events.v1.StoredDeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x18ReplayDeadLettersRequest\x12\x18\n\x03ids\x18\x01 \x03(\x04\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"Z\n\x19ReplayDeadLettersResponse\x12\x10\n\x08replayed\x18\x01 \x03(\x04\x12+\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x1b.eil.events.v1.FailedReplay\"*\n\x0c\x46\x61iledReplay\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xaa\x04\n\x0f\x45ventLogService\x12\x61\n\tSubscribe\x12\x1f.eil.events.v1.SubscribeRequest\x1a .eil.events.v1.SubscribeResponse\"\x0f\x90\x02\x01\x8a\xe7\x18\x08\n\x03\x01\x02\x03\x12\x01*0\x01\x12\x62\n\nGetBacklog\x12 .eil.events.v1.GetBacklogRequest\x1a!.eil.events.v1.GetBacklogResponse\"\x0f\x90\x02\x01\x8a\xe7\x18\x08\n\x03\x01\x02\x03\x12\x01*\x12\x66\n\x0cListFollowed\x12\".eil.events.v1.ListFollowedRequest\x1a#.eil.events.v1.ListFollowedResponse\"\r\x90\x02\x01\x8a\xe7\x18\x06\n\x01\x02\x12\x01*\x12o\n\x0fListDeadLetters\x12%.eil.events.v1.ListDeadLettersRequest\x1a&.eil.events.v1.ListDeadLettersResponse\"\r\x90\x02\x01\x8a\xe7\x18\x06\n\x01\x02\x12\x01*\x12w\n\x11ReplayDeadLetters\x12\'.eil.events.v1.ReplayDeadLettersRequest\x1a(.eil.events.v1.ReplayDeadLettersResponse\"\x0f\x90\x02\x02\x8a\xe7\x18\x08\n\x01\x02\x12\x01*\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBSCRIBEREQUEST'].fields_by_name['topics']._loaded_options = None
   _globals['_SUBSCRIBEREQUEST'].fields_by_name['topics']._serialized_options = b'\272H\005\222\001\002\020 '
+  _globals['_SUBSCRIBEREQUEST'].fields_by_name['gather_ms']._loaded_options = None
+  _globals['_SUBSCRIBEREQUEST'].fields_by_name['gather_ms']._serialized_options = b'\272H\005*\003\030\220N'
   _globals['_GETBACKLOGREQUEST'].fields_by_name['topics']._loaded_options = None
   _globals['_GETBACKLOGREQUEST'].fields_by_name['topics']._serialized_options = b'\272H\005\222\001\002\020 '
+  _globals['_AUDITRECORD_BAGGAGEENTRY']._loaded_options = None
+  _globals['_AUDITRECORD_BAGGAGEENTRY']._serialized_options = b'8\001'
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -53,37 +57,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTLOGSERVICE'].methods_by_name['ListDeadLetters']._loaded_options = None
   _globals['_EVENTLOGSERVICE'].methods_by_name['ListDeadLetters']._serialized_options = b'\220\002\001\212\347\030\006\n\001\002\022\001*'
   _globals['_EVENTLOGSERVICE'].methods_by_name['ReplayDeadLetters']._loaded_options = None
-  _globals['_EVENTLOGSERVICE'].methods_by_name['ReplayDeadLetters']._serialized_options = b'\220\002\002\212\347\030\006\n\001\002\022\001*'
+  _globals['_EVENTLOGSERVICE'].methods_by_name['ReplayDeadLetters']._serialized_options = b'\220\002\002\212\347\030\010\n\001\002\022\001*\030\001'
   _globals['_SUBSCRIBEREQUEST']._serialized_start=138
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=203
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=205
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=261
-  _globals['_EVENT']._serialized_start=264
-  _globals['_EVENT']._serialized_end=404
-  _globals['_GETBACKLOGREQUEST']._serialized_start=406
-  _globals['_GETBACKLOGREQUEST']._serialized_end=472
-  _globals['_GETBACKLOGRESPONSE']._serialized_start=474
-  _globals['_GETBACKLOGRESPONSE']._serialized_end=569
-  _globals['_LISTFOLLOWEDREQUEST']._serialized_start=571
-  _globals['_LISTFOLLOWEDREQUEST']._serialized_end=592
-  _globals['_LISTFOLLOWEDRESPONSE']._serialized_start=594
-  _globals['_LISTFOLLOWEDRESPONSE']._serialized_end=659
-  _globals['_FOLLOWED']._serialized_start=662
-  _globals['_FOLLOWED']._serialized_end=821
-  _globals['_DEADLETTER']._serialized_start=824
-  _globals['_DEADLETTER']._serialized_end=988
-  _globals['_STOREDDEADLETTER']._serialized_start=990
-  _globals['_STOREDDEADLETTER']._serialized_end=1105
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1107
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1192
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1194
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1299
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=1301
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1353
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1355
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1445
-  _globals['_FAILEDREPLAY']._serialized_start=1447
-  _globals['_FAILEDREPLAY']._serialized_end=1489
-  _globals['_EVENTLOGSERVICE']._serialized_start=1492
-  _globals['_EVENTLOGSERVICE']._serialized_end=2044
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=247
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=249
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=343
+  _globals['_EVENT']._serialized_start=346
+  _globals['_EVENT']._serialized_end=507
+  _globals['_GETBACKLOGREQUEST']._serialized_start=509
+  _globals['_GETBACKLOGREQUEST']._serialized_end=575
+  _globals['_GETBACKLOGRESPONSE']._serialized_start=577
+  _globals['_GETBACKLOGRESPONSE']._serialized_end=672
+  _globals['_LISTFOLLOWEDREQUEST']._serialized_start=674
+  _globals['_LISTFOLLOWEDREQUEST']._serialized_end=695
+  _globals['_LISTFOLLOWEDRESPONSE']._serialized_start=697
+  _globals['_LISTFOLLOWEDRESPONSE']._serialized_end=762
+  _globals['_FOLLOWED']._serialized_start=765
+  _globals['_FOLLOWED']._serialized_end=924
+  _globals['_AUDITRECORD']._serialized_start=927
+  _globals['_AUDITRECORD']._serialized_end=1148
+  _globals['_AUDITRECORD_BAGGAGEENTRY']._serialized_start=1102
+  _globals['_AUDITRECORD_BAGGAGEENTRY']._serialized_end=1148
+  _globals['_DEADLETTER']._serialized_start=1151
+  _globals['_DEADLETTER']._serialized_end=1315
+  _globals['_STOREDDEADLETTER']._serialized_start=1317
+  _globals['_STOREDDEADLETTER']._serialized_end=1432
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1434
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1519
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1521
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1626
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=1628
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1680
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1682
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1772
+  _globals['_FAILEDREPLAY']._serialized_start=1774
+  _globals['_FAILEDREPLAY']._serialized_end=1816
+  _globals['_EVENTLOGSERVICE']._serialized_start=1819
+  _globals['_EVENTLOGSERVICE']._serialized_end=2373
 # @@protoc_insertion_point(module_scope)

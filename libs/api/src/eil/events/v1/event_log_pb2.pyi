@@ -12,21 +12,27 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SubscribeRequest(_message.Message):
-    __slots__ = ("from_offset", "topics")
+    __slots__ = ("from_offset", "topics", "pages", "gather_ms")
     FROM_OFFSET_FIELD_NUMBER: _ClassVar[int]
     TOPICS_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    GATHER_MS_FIELD_NUMBER: _ClassVar[int]
     from_offset: int
     topics: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, from_offset: _Optional[int] = ..., topics: _Optional[_Iterable[str]] = ...) -> None: ...
+    pages: bool
+    gather_ms: int
+    def __init__(self, from_offset: _Optional[int] = ..., topics: _Optional[_Iterable[str]] = ..., pages: _Optional[bool] = ..., gather_ms: _Optional[int] = ...) -> None: ...
 
 class SubscribeResponse(_message.Message):
-    __slots__ = ("event",)
+    __slots__ = ("event", "events")
     EVENT_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     event: Event
-    def __init__(self, event: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, event: _Optional[_Union[Event, _Mapping]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("offset", "time", "tenant", "topic", "key", "payload", "hash")
+    __slots__ = ("offset", "time", "tenant", "topic", "key", "payload", "hash", "traceparent")
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +40,7 @@ class Event(_message.Message):
     KEY_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     offset: int
     time: _timestamp_pb2.Timestamp
     tenant: str
@@ -41,7 +48,8 @@ class Event(_message.Message):
     key: str
     payload: bytes
     hash: bytes
-    def __init__(self, offset: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., topic: _Optional[str] = ..., key: _Optional[str] = ..., payload: _Optional[bytes] = ..., hash: _Optional[bytes] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, offset: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., topic: _Optional[str] = ..., key: _Optional[str] = ..., payload: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class GetBacklogRequest(_message.Message):
     __slots__ = ("from_offset", "topics")
@@ -88,6 +96,31 @@ class Followed(_message.Message):
     dead_letters: int
     problem: str
     def __init__(self, service: _Optional[str] = ..., position: _Optional[int] = ..., head: _Optional[int] = ..., entries: _Optional[int] = ..., oldest: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dead_letters: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class AuditRecord(_message.Message):
+    __slots__ = ("method", "subject", "roles", "service", "request_id", "offsets", "baggage")
+    class BaggageEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    BAGGAGE_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    subject: str
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    service: str
+    request_id: str
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    baggage: _containers.ScalarMap[str, str]
+    def __init__(self, method: _Optional[str] = ..., subject: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., service: _Optional[str] = ..., request_id: _Optional[str] = ..., offsets: _Optional[_Iterable[int]] = ..., baggage: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("service", "topic", "offset", "key", "tenant", "time", "payload", "reason")

@@ -89,7 +89,14 @@ class GetProofResponse(_message.Message):
     def __init__(self, verdict: _Optional[_Union[Verdict, _Mapping]] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("response", "source", "time", "settled_by_mesh", "window_start", "window_end", "predicted_energy", "winkler", "winkler_baseline", "minted_u", "earned_u")
+    __slots__ = ("response", "source", "time", "settled_by_mesh", "window_start", "window_end", "predicted_energy", "winkler", "winkler_baseline", "minted_u", "earned_u", "purpose")
+    class PurposeEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +108,7 @@ class Verdict(_message.Message):
     WINKLER_BASELINE_FIELD_NUMBER: _ClassVar[int]
     MINTED_U_FIELD_NUMBER: _ClassVar[int]
     EARNED_U_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
     response: ProveResponse
     source: str
     time: _timestamp_pb2.Timestamp
@@ -112,7 +120,8 @@ class Verdict(_message.Message):
     winkler_baseline: float
     minted_u: int
     earned_u: int
-    def __init__(self, response: _Optional[_Union[ProveResponse, _Mapping]] = ..., source: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settled_by_mesh: _Optional[bool] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., predicted_energy: _Optional[float] = ..., winkler: _Optional[float] = ..., winkler_baseline: _Optional[float] = ..., minted_u: _Optional[int] = ..., earned_u: _Optional[int] = ...) -> None: ...
+    purpose: _containers.ScalarMap[str, str]
+    def __init__(self, response: _Optional[_Union[ProveResponse, _Mapping]] = ..., source: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settled_by_mesh: _Optional[bool] = ..., window_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., predicted_energy: _Optional[float] = ..., winkler: _Optional[float] = ..., winkler_baseline: _Optional[float] = ..., minted_u: _Optional[int] = ..., earned_u: _Optional[int] = ..., purpose: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ListProofsRequest(_message.Message):
     __slots__ = ("source", "page_size", "page_token")

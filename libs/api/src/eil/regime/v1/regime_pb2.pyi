@@ -164,6 +164,38 @@ class IngestResponse(_message.Message):
     shifts: _containers.RepeatedCompositeFieldContainer[RegimeShift]
     def __init__(self, accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., conflicting: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[RejectedRow, _Mapping]]] = ..., rejected_count: _Optional[int] = ..., energy_state: _Optional[_Union[EnergyState, _Mapping]] = ..., regime_prediction: _Optional[_Union[RegimePrediction, _Mapping]] = ..., shifts: _Optional[_Iterable[_Union[RegimeShift, _Mapping]]] = ...) -> None: ...
 
+class IngestStreamRequest(_message.Message):
+    __slots__ = ("sequence", "batches")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    batches: _containers.RepeatedCompositeFieldContainer[IngestRequest]
+    def __init__(self, sequence: _Optional[int] = ..., batches: _Optional[_Iterable[_Union[IngestRequest, _Mapping]]] = ...) -> None: ...
+
+class IngestStreamResponse(_message.Message):
+    __slots__ = ("sequences", "accepted", "duplicates", "rejected_count", "rejected")
+    SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    sequences: _containers.RepeatedScalarFieldContainer[int]
+    accepted: int
+    duplicates: int
+    rejected_count: int
+    rejected: _containers.RepeatedCompositeFieldContainer[RejectedBatch]
+    def __init__(self, sequences: _Optional[_Iterable[int]] = ..., accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected_count: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[RejectedBatch, _Mapping]]] = ...) -> None: ...
+
+class RejectedBatch(_message.Message):
+    __slots__ = ("sequence", "source", "row")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    source: str
+    row: RejectedRow
+    def __init__(self, sequence: _Optional[int] = ..., source: _Optional[str] = ..., row: _Optional[_Union[RejectedRow, _Mapping]] = ...) -> None: ...
+
 class RejectedRow(_message.Message):
     __slots__ = ("row", "reason", "message")
     ROW_FIELD_NUMBER: _ClassVar[int]

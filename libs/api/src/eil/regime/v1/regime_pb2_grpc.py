@@ -45,6 +45,11 @@ class RegimeServiceStub:
                 request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestRequest.SerializeToString,
                 response_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestResponse.FromString,
                 _registered_method=True)
+        self.IngestStream = channel.stream_stream(
+                '/eil.regime.v1.RegimeService/IngestStream',
+                request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestStreamRequest.SerializeToString,
+                response_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestStreamResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/eil.regime.v1.RegimeService/GetStatus',
                 request_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.GetStatusRequest.SerializeToString,
@@ -97,6 +102,14 @@ class RegimeServiceServicer:
 
     def Ingest(self, request, context):
         """Takes a columnar batch of samples of one source. Bad rows are counted and named, good ones are stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IngestStream(self, request_iterator, context):
+        """Takes batches of any sources for as long as the client likes, and acknowledges each once it is durable, in any order. What was not
+        acknowledged when the stream ends is sent again on the next: a sample counts once. RESOURCE_EXHAUSTED if too much waits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,6 +177,11 @@ def add_RegimeServiceServicer_to_server(servicer, server):
                     servicer.Ingest,
                     request_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestRequest.FromString,
                     response_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestResponse.SerializeToString,
+            ),
+            'IngestStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.IngestStream,
+                    request_deserializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestStreamRequest.FromString,
+                    response_serializer=eil_dot_regime_dot_v1_dot_regime__pb2.IngestStreamResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -256,6 +274,33 @@ class RegimeService:
             '/eil.regime.v1.RegimeService/Ingest',
             eil_dot_regime_dot_v1_dot_regime__pb2.IngestRequest.SerializeToString,
             eil_dot_regime_dot_v1_dot_regime__pb2.IngestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IngestStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/eil.regime.v1.RegimeService/IngestStream',
+            eil_dot_regime_dot_v1_dot_regime__pb2.IngestStreamRequest.SerializeToString,
+            eil_dot_regime_dot_v1_dot_regime__pb2.IngestStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

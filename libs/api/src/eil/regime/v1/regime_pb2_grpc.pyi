@@ -40,6 +40,10 @@ class RegimeServiceStub:
     """
     Ingest: _grpc.UnaryUnaryMultiCallable[_regime_pb2.IngestRequest, _regime_pb2.IngestResponse]
     """Takes a columnar batch of samples of one source. Bad rows are counted and named, good ones are stored."""
+    IngestStream: _grpc.StreamStreamMultiCallable[_regime_pb2.IngestStreamRequest, _regime_pb2.IngestStreamResponse]
+    """Takes batches of any sources for as long as the client likes, and acknowledges each once it is durable, in any order. What was not
+    acknowledged when the stream ends is sent again on the next: a sample counts once. RESOURCE_EXHAUSTED if too much waits.
+    """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_regime_pb2.GetStatusRequest, _regime_pb2.GetStatusResponse]
     """The present state of one source or of all. NOT_FOUND if the named source never sent a sample."""
     ListShifts: _grpc.UnaryUnaryMultiCallable[_regime_pb2.ListShiftsRequest, _regime_pb2.ListShiftsResponse]
@@ -69,6 +73,10 @@ class RegimeServiceAsyncStub(RegimeServiceStub):
     """
     Ingest: _aio.UnaryUnaryMultiCallable[_regime_pb2.IngestRequest, _regime_pb2.IngestResponse]  # type: ignore[assignment]
     """Takes a columnar batch of samples of one source. Bad rows are counted and named, good ones are stored."""
+    IngestStream: _aio.StreamStreamMultiCallable[_regime_pb2.IngestStreamRequest, _regime_pb2.IngestStreamResponse]  # type: ignore[assignment]
+    """Takes batches of any sources for as long as the client likes, and acknowledges each once it is durable, in any order. What was not
+    acknowledged when the stream ends is sent again on the next: a sample counts once. RESOURCE_EXHAUSTED if too much waits.
+    """
     GetStatus: _aio.UnaryUnaryMultiCallable[_regime_pb2.GetStatusRequest, _regime_pb2.GetStatusResponse]  # type: ignore[assignment]
     """The present state of one source or of all. NOT_FOUND if the named source never sent a sample."""
     ListShifts: _aio.UnaryUnaryMultiCallable[_regime_pb2.ListShiftsRequest, _regime_pb2.ListShiftsResponse]  # type: ignore[assignment]
@@ -107,6 +115,16 @@ class RegimeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_regime_pb2.IngestResponse, _abc.Awaitable[_regime_pb2.IngestResponse]]:
         """Takes a columnar batch of samples of one source. Bad rows are counted and named, good ones are stored."""
+
+    @_abc_1.abstractmethod
+    def IngestStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_regime_pb2.IngestStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_regime_pb2.IngestStreamResponse], _abc.AsyncIterator[_regime_pb2.IngestStreamResponse]]:
+        """Takes batches of any sources for as long as the client likes, and acknowledges each once it is durable, in any order. What was not
+        acknowledged when the stream ends is sent again on the next: a sample counts once. RESOURCE_EXHAUSTED if too much waits.
+        """
 
     @_abc_1.abstractmethod
     def GetStatus(

@@ -6,8 +6,8 @@ Notation: n rows, p parameters, m reporting rows, r = y − ŷ of the baseline, 
 from dataclasses import dataclass
 
 import numpy as np
+from eil_physics import t_quantile
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 KAPPA = 1.26
 """Correction of ASHRAE Guideline 14's formula for hourly models (Sun and Baltazar 2013)."""
@@ -90,4 +90,4 @@ def guideline14_half_width(residuals: Residuals, mean: float, predicted: float, 
 
 
 def _quantile(residuals: Residuals, level: float) -> float:
-    return float(stdtrit(max(residuals.n - residuals.p, 1), 0.5 + level / 2))
+    return t_quantile(0.5 + level / 2, max(residuals.n - residuals.p, 1))

@@ -15,8 +15,8 @@ candidates anew, so that d contains the choice; A is that of the candidate chose
 from dataclasses import dataclass
 
 import numpy as np
+from eil_physics import t_quantile
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from eil_proof.domain.mv.fitting import Fit, choose, gram, solve
 from eil_proof.domain.mv.models import Candidate
@@ -57,8 +57,8 @@ class Placebo:
         return float(np.sqrt((self.errors**2).sum() * share * variance_factor / self.kernel_trace))
 
     def quantile(self, level: float) -> float:
-        """Two-sided t quantile."""
-        return float(stdtrit(self.degrees, 0.5 + level / 2))
+        """Two-sided t quantile; NaN where no window tells anything."""
+        return t_quantile(0.5 + level / 2, self.degrees) if self.degrees > 0 else float("nan")
 
     def coverage(self, half_width: float) -> float:
         """Share of the windows whose error lies within ± half_width."""

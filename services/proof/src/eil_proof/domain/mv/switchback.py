@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from eil_physics import t_quantile
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from eil_proof.domain.mv.baseline import MAX_MISSING
 from eil_proof.domain.mv.intervals import Intervals
@@ -145,5 +145,5 @@ def _paired_t(d: NDArray[np.float64], x: NDArray[np.float64] | None) -> tuple[fl
     inverse = np.linalg.inv(design.T @ design)
     coefficients = inverse @ (design.T @ d)
     variance = float(((d - design @ coefficients) ** 2).sum()) / free
-    half = float(stdtrit(free, 0.5 + LEVEL / 2)) * math.sqrt(variance * inverse[0, 0])
+    half = t_quantile(0.5 + LEVEL / 2, free) * math.sqrt(variance * inverse[0, 0])
     return float(coefficients[0]), half
