@@ -298,6 +298,33 @@ async def test_what_is_left_of_the_last_lease_is_waited_for(tmp_path, monkeypatc
         assert [entry.amount_u for entry in recorded(tmp_path, "reserve")] == [1000, 1000]
 
 
+async def test_what_is_left_of_the_last_lease_counts_though_it_returns_before_the_refusal_is_heard(
+    tmp_path, monkeypatch
+):
+    draw, settle, settled = EconomyService.DrawLease, EconomyService.SettleLease, asyncio.Event()
+
+    async def heard_late(self, request, context):
+        try:
+            return await draw(self, request, context)
+        finally:
+            if request.amount_u > metering.FIRST_U:
+                await settled.wait()
+                await asyncio.sleep(0.1)
+
+    async def seen(self, request, context):
+        await asyncio.sleep(0.1)
+        answer = await settle(self, request, context)
+        settled.set()
+        return answer
+
+    monkeypatch.setattr(EconomyService, "DrawLease", heard_late)
+    monkeypatch.setattr(EconomyService, "SettleLease", seen)
+    async with ledger(tmp_path) as economy, metered(tmp_path) as nvp:
+        await limit(economy, tmp_path, "ada", 6_001)
+        await nvp.meter.pay("acme", "ada", 1)
+        await nvp.meter.pay("acme", "ada", 6_000)
+
+
 async def test_without_the_ledger_the_lease_held_is_used_up_and_then_it_is_unavailable(tmp_path, monkeypatch):
     async with metered(tmp_path) as nvp:
         async with ledger(tmp_path):

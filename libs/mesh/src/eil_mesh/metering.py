@@ -225,7 +225,9 @@ class CeuMeter:
 
     async def _draw_for(self, wallet: _Wallet, cost_u: int) -> None:
         """Draw a lease that covers the cost and charge it; near the end of a budget smaller ones, at last one of the cost alone."""
-        amount_u, first = max(self._size(wallet), cost_u), True
+        amount_u = max(self._size(wallet), cost_u)
+        # What is left of the leases just retired may return behind the draw: whether it does is asked before.
+        returning = [task for task, lease in self._settling.items() if lease.wallet is wallet]
         while True:
             try:
                 lease = await self._draw(wallet, amount_u)
@@ -236,20 +238,14 @@ class CeuMeter:
                     wallet.free_us = self._clock.now_us() + round(FREE_S * MICROSECONDS)
                     return
                 exhausted = error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-                # What is left of the leases just retired returns first.
-                returned = exhausted and first and await self._returned(wallet)
-                if not exhausted or (amount_u == cost_u and not returned):
+                if not exhausted or (amount_u == cost_u and not returning):
                     raise self._refusal(wallet, error, cost_u) from error
+                if returning:
+                    await asyncio.wait(returning, timeout=DRAW_S)
+                    returning = []
                 left_u = round(float(trailing_of(error).get(BUDGET_KEY, "0")) * 10**6)
-                amount_u, first = max(cost_u, min(amount_u, left_u) // 2), False
+                amount_u = max(cost_u, min(amount_u, left_u) // 2)
         lease.used_u, wallet.lease, wallet.refused = cost_u, lease, None
-
-    async def _returned(self, wallet: _Wallet) -> bool:
-        """Wait for the leases of the wallet that are being settled; whether there were any."""
-        returning = [task for task, lease in self._settling.items() if lease.wallet is wallet]
-        if returning:
-            await asyncio.wait(returning, timeout=DRAW_S)
-        return bool(returning)
 
     def _refusal(self, wallet: _Wallet, error: grpc.aio.AioRpcError, cost_u: int) -> Exception:
         """What the ledger's refusal means to who is charged; it stands for a moment. What is neither shortage nor outage passes on."""
