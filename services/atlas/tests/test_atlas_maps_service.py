@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -235,7 +236,8 @@ async def test_nothing_is_known_of_another_tenant_and_nothing_to_draw_is_said(jo
         await atlas.draw("other", end=from_us(T0 + 30 * MINUTE))
 
 
-async def test_pictures_come_as_what_they_are(journal: Journal, atlas: Atlas):
+async def test_pictures_come_as_what_they_are(journal: Journal, atlas: Atlas, loading):
+    threads = loading("eil_atlas.drawing")
     for name, (row, rack) in HALL.items():
         await journal.sense(name, 100.0 * row, place=(row, rack))
     await atlas.knows(*HALL)
@@ -245,6 +247,7 @@ async def test_pictures_come_as_what_they_are(journal: Journal, atlas: Atlas):
     assert (png.content_type, png.data[:8]) == ("image/png", b"\x89PNG\r\n\x1a\n")
     assert (svg.content_type, svg.data[:5]) == ("image/svg+xml", b"<?xml")
     assert png.data == again.data, "where sources have places the picture is a grid, and it is the same each time"
+    assert [thread is threading.main_thread() for thread in threads] == [False], "what draws is loaded beside the loop"
 
 
 async def test_the_newest_place_stands(journal: Journal, atlas: Atlas):

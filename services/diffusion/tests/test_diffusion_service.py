@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import math
-from contextlib import asynccontextmanager
+import threading
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -288,6 +289,26 @@ async def test_a_stream_tells_its_steps_and_ends_with_the_same_answer(tmp_path):
         steps = [one async for one in client.stub.StreamOptimize(ways, metadata=client.auth())]
         assert [one.stage.done for one in steps[:-1]] == [10, 20]
         assert steps[-1].response.best.energy <= steps[0].stage.best_energy
+
+
+SMALL = diffusion_pb2.SampleRequest(energy=FREE, steps=1), diffusion_pb2.OptimizeRequest(energy=FREE, steps=1)
+FIRST = {
+    "Sample": SMALL[0],
+    "Optimize": SMALL[1],
+    "StreamSample": diffusion_pb2.StreamSampleRequest(request=SMALL[0]),
+    "StreamOptimize": diffusion_pb2.StreamOptimizeRequest(request=SMALL[1]),
+    "VerifyRun": diffusion_pb2.VerifyRunRequest(run_id=f"run_{0:032x}"),
+}
+
+
+@pytest.mark.parametrize("method", FIRST)
+async def test_torch_is_loaded_beside_the_loop_on_which_others_are_answered(tmp_path, loading, method):
+    async with serving(tmp_path) as client:
+        threads = loading("eil_diffusion.engine")
+        call = getattr(client.stub, method)(FIRST[method], metadata=client.auth())
+        with suppress(grpc.aio.AioRpcError):  # there is no run yet that could be verified
+            [_ async for _ in call] if method.startswith("Stream") else await call
+    assert [thread is threading.main_thread() for thread in threads] == [False]
 
 
 async def test_who_leaves_a_stream_is_not_worked_for_any_more(tmp_path, monkeypatch):

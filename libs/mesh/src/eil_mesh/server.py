@@ -358,12 +358,15 @@ async def _migrate(settings: S, build: Callable[[Mesh[S]], Awaitable[None]]) -> 
     log.info("tables are there", service=settings.service)
 
 
-def serve(kind: type[S], build: Callable[[Mesh[S]], Awaitable[None]]) -> None:
+def serve(
+    kind: type[S], build: Callable[[Mesh[S]], Awaitable[None]], load: Callable[[S], None] = lambda settings: None
+) -> None:
     """Run a service until SIGTERM.
 
     Args:
         kind: the service's settings class; see it for the variables.
         build: makes the domain objects and adds the servicers.
+        load: what takes long and needs no state; done before the process is ready, be it to write or to stand by.
     """
     parser = argparse.ArgumentParser(
         prog=f"eil-{kind.service}",
@@ -384,6 +387,7 @@ def serve(kind: type[S], build: Callable[[Mesh[S]], Awaitable[None]]) -> None:
         metrics.BUILD_INFO.labels(settings.service, VERSION).set(1)
         self_energy.watch(settings.service, settings.core_w)
         start_http_server(settings.metrics_port, settings.metrics_host)
+    load(settings)
     try:
         uvloop.run(_main(settings, build))
     finally:

@@ -10,9 +10,12 @@ import itertools
 import json
 import os
 import sqlite3
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,6 +137,30 @@ def either_database(request: pytest.FixtureRequest) -> Iterator[str]:
         conn.execute(
             sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, STATEFUL)))
         )
+
+
+class _Watch:
+    """A finder that finds nothing, and notes the threads that look for a module."""
+
+    def __init__(self, module: str) -> None:
+        self._module, self.threads = module, list[threading.Thread]()
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name == self._module:
+            self.threads.append(threading.current_thread())
+
+
+@pytest.fixture
+def loading(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[threading.Thread]]:
+    """`loading(module)`: the module is loaded anew where the test needs it; the list tells the thread that does."""
+
+    def of(module: str) -> list[threading.Thread]:
+        watch = _Watch(module)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.setattr(sys, "meta_path", [watch, *sys.meta_path])
+        return watch.threads
+
+    return of
 
 
 def open_store(tmp_path: Path, service: str, schema: str, clock: Clock) -> Store:

@@ -125,10 +125,8 @@ class Maps:
             raise NotFound(
                 "no source has a state in this window: there is nothing to draw; choose another `start` or `end`"
             )
-        from eil_atlas.drawing import draw  # matplotlib is loaded where it is used
-
         async with self._places:
-            return await asyncio.to_thread(draw, made, transitions, kind)
+            return await asyncio.to_thread(_picture, made, transitions, kind)
 
 
 def _frames(question: Question) -> Frames:
@@ -203,6 +201,12 @@ def _map(
     return EnergyMap(
         form, question.quantity, made, belief, places, unplaced, grid, tuple(nodes), tuple(joined), given is not None
     )
+
+
+def _picture(made: EnergyMap, transitions: Sequence[tuple[str, str, str, int]], kind: str) -> bytes:
+    from eil_atlas.drawing import draw  # matplotlib is loaded where it is used, in a thread: it takes a second
+
+    return draw(made, transitions, kind)
 
 
 def _interpolate(

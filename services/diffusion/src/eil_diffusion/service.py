@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # torch: loaded when first used
 
 MOST_VALUES = 2**22
 """Values in all configurations of an answer: 16 MiB."""
+ENGINE = "eil_diffusion.engine"
+"""The module that imports torch."""
 STAGES_WAITING = 16
 """Messages that a slow reader of a stream may be behind; older ones are then left out."""
 
@@ -46,22 +49,25 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
     ) -> None:
         self._meter, self._models, self._runs, self._sources = meter, models, runs, sources
         self._atlas, self._archive = atlas, archive
-        self._threads, self._ready = threads, False
+        self._threads, self._loaded, self._ready = threads, False, False
         self._engine: Batcher[object, Job, Any] = Batcher(self._run, waiting)
 
     async def Sample(
         self, request: diffusion_pb2.SampleRequest, context: grpc.aio.ServicerContext
     ) -> diffusion_pb2.SampleResponse:
+        await self._load()
         return await self._sample(request)
 
     async def Optimize(
         self, request: diffusion_pb2.OptimizeRequest, context: grpc.aio.ServicerContext
     ) -> diffusion_pb2.OptimizeResponse:
+        await self._load()
         return await self._optimize(request)
 
     async def StreamSample(
         self, request: diffusion_pb2.StreamSampleRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[diffusion_pb2.StreamSampleResponse]:
+        await self._load()
         stages = _Stages(request.every or 5)
         async for kind, told in stages.until(self._sample(request.request, stages)):
             yield diffusion_pb2.StreamSampleResponse(**{kind: told})
@@ -69,6 +75,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
     async def StreamOptimize(
         self, request: diffusion_pb2.StreamOptimizeRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[diffusion_pb2.StreamOptimizeResponse]:
+        await self._load()
         stages = _Stages(request.every or 5)
         async for kind, told in stages.until(self._optimize(request.request, stages)):
             yield diffusion_pb2.StreamOptimizeResponse(**{kind: told})
@@ -81,7 +88,8 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
     async def VerifyRun(
         self, request: diffusion_pb2.VerifyRunRequest, context: grpc.aio.ServicerContext
     ) -> diffusion_pb2.VerifyRunResponse:
-        from eil_diffusion.verification import verify  # torch: loaded when first used
+        await self._load()
+        from eil_diffusion.verification import verify
 
         run = await self._runs.get(caller().tenant, request.run_id)
         with as_invalid_argument("asked"):
@@ -103,10 +111,16 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
         await self._archive.PutCheckpoint(checkpoint(served))
         return diffusion_pb2.PutModelResponse(model=message(served))
 
+    async def _load(self) -> None:
+        """Load torch, beside the loop: it takes seconds, in which other calls, probes and the turn to write go on."""
+        if not self._loaded:
+            await asyncio.to_thread(import_module, ENGINE)
+            self._loaded = True
+
     async def _sample(
         self, request: diffusion_pb2.SampleRequest, stages: _Stages | None = None
     ) -> diffusion_pb2.SampleResponse:
-        from eil_diffusion.engine import SampleJob  # torch: loaded when first used
+        from eil_diffusion.engine import SampleJob
 
         tenant, steps = caller().tenant, (request.steps or SAMPLE_STEPS) * (request.count or 1)
         served = await self._models.get(tenant, request.model) if request.model else None
@@ -141,7 +155,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
     async def _optimize(
         self, request: diffusion_pb2.OptimizeRequest, stages: _Stages | None = None
     ) -> diffusion_pb2.OptimizeResponse:
-        from eil_diffusion.engine import OptimizeJob  # torch: loaded when first used
+        from eil_diffusion.engine import OptimizeJob
 
         tenant, steps = caller().tenant, request.steps or OPTIMISE_STEPS
         job = OptimizeJob(request, stages and stages.told)
@@ -184,7 +198,7 @@ class DiffusionService(diffusion_pb2_grpc.DiffusionServiceServicer):
             job.cancelled.set()  # whoever left is not worked for any more
 
     def _run(self, alike: object, jobs: Sequence[Job]) -> Sequence[Answer]:
-        from eil_diffusion.engine import prepare, run  # torch: loaded when first used
+        from eil_diffusion.engine import prepare, run
 
         if not self._ready:
             prepare(self._threads)
