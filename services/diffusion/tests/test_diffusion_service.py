@@ -297,7 +297,9 @@ FIRST = {
     "Optimize": SMALL[1],
     "StreamSample": diffusion_pb2.StreamSampleRequest(request=SMALL[0]),
     "StreamOptimize": diffusion_pb2.StreamOptimizeRequest(request=SMALL[1]),
-    "VerifyRun": diffusion_pb2.VerifyRunRequest(run_id=f"run_{0:032x}"),
+    "VerifyRun": diffusion_pb2.VerifyRunRequest(
+        run_id=f"run_{0:032x}", sample=SMALL[0], configurations=[diffusion_pb2.Configuration()]
+    ),
 }
 
 
