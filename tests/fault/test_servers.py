@@ -30,6 +30,8 @@ SEED = int(os.environ.get("EIL_FAULT_SEED", "20261129"))
 AWAY_S = 60.0 if SOAK else 5.0
 KILLING_S = 600.0 if SOAK else 25.0
 PATIENCE_S = 120.0
+REFRESH_S = 0.5
+"""Between looks of a dashboard."""
 READS = (
     "/v1/regime/status",
     "/v1/atlas/states",
@@ -116,7 +118,7 @@ class Reader:
             for path in READS:
                 answer = self._client.get(path)
                 self.answers[path, answer.status_code, answer.headers.get("retry-after", "")] += 1
-            time.sleep(0.05)
+            time.sleep(REFRESH_S)
 
     def check(self) -> None:
         """Only answers, and refusals that say when to come again."""

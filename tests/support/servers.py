@@ -1,7 +1,7 @@
 """Real servers that a test may stop and start: Kafka, Neo4j, S3, PostgreSQL.
 
 `EIL_TEST_TOOLS` names a folder with a script for each (`kafka.sh`, `neo4j.sh`, `s3.sh`, `postgres.sh`): `start PORT DIR` starts the server,
-waits until it serves and prints its address, `stop DIR` stops it and leaves its data.
+waits until it serves, `WAIT_S` seconds at most, and prints its address; `stop DIR` stops it and leaves its data.
 """
 
 import os
@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 NAMES = ("kafka", "neo4j", "postgres", "s3")
+READY_S = 400
+"""What a server may take until it serves: minutes, where cores are slow and a mesh under load wants them too."""
 
 
 def tools() -> Path:
@@ -41,7 +43,10 @@ class Server:
 
     def _tool(self, *arguments: str) -> str:
         command = [str(tools() / f"{self.name}.sh"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+        environment = os.environ | {"WAIT_S": str(READY_S)}
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=READY_S + 60, check=False, env=environment
+        )
         assert done.returncode == 0, f"{self.name} {arguments[0]}: {done.stderr}"
         return done.stdout
 
