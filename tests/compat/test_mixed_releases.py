@@ -29,7 +29,7 @@ def loop(mesh: MixedMesh, stamp, source: str) -> float:
     plant.sense(6)
     verdict = mesh.call("POST", "/v1/proof", plant.proof_of(decision))
     assert verdict["valid"], verdict
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         states = mesh.call("GET", "/v1/atlas/states", params={"source": source})["states"]
         balances = mesh.call("GET", "/v1/economy/balances", params={"owner": "tester"})["balances"]

@@ -396,7 +396,7 @@ def test_a_proof_is_paid_once_and_to_nobody_else(mesh, stamp):
         return {balance["token"]: balance["balance_u"] for balance in balances}
 
     first = owner.call("POST", "/v1/proof", proof)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while first["pft_minted"] and not held("owner-of-proof") and time.monotonic() < deadline:
         time.sleep(0.2)
     paid = held("owner-of-proof")

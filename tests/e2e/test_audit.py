@@ -57,7 +57,7 @@ def audited(mesh, tmp_path_factory):
     return decision, ids
 
 
-def _await_anchored(mesh, within_s=30.0):
+def _await_anchored(mesh, within_s=60.0):
     """Wait for a signed head over the newest decision: what is younger could be cut off unseen."""
     until = time.monotonic() + within_s
     while True:

@@ -48,7 +48,7 @@ def test_a_full_disk_refuses_and_forgets_nothing(small_disk, stamp):
         assert refused, "the disk was full"
         assert {(error.status, error.reason) for error in refused} == {(503, "STORE_FAILED")}
         ballast.unlink()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 stored += plant.sense()["status"] == "accepted"

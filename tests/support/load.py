@@ -96,7 +96,7 @@ class Load:
 
     def _booked(self, minted_u: int) -> bool:
         """Rewards owed while the ledger was away are booked within seconds."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             balances = self.door.call("GET", "/v1/economy/balances", params={"owner": self.owner})["balances"]
             held = sum(int(balance["balance_u"]) for balance in balances if balance["token"] == "PFT")

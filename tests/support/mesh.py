@@ -38,7 +38,7 @@ class RunningMesh:
         status = json.loads(eil("status", "--json", "--state", str(self.state), check=False).stdout)
         return {row["name"]: row["pid"] for row in status["processes"] if row["pid"]}
 
-    def kill(self, name: str, within_s: float = 30.0) -> float:
+    def kill(self, name: str, within_s: float = 60.0) -> float:
         """Kill a service at once (SIGKILL) and wait until it was started anew; returns how long that took [s]."""
         victim, began = self.pids()[name], time.monotonic()
         os.kill(victim, signal.SIGKILL)

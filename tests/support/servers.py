@@ -7,6 +7,7 @@ waits until it serves, `WAIT_S` seconds at most, and prints its address; `stop D
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,18 @@ class Server:
     def start(self) -> str:
         """Start it and wait until it serves; returns its address."""
         self.address = self._tool("start", str(self._port), str(self._data)).strip()
+        self._answers()  # a script may have taken the last run's log for this one's
         return self.address
+
+    def _answers(self) -> None:
+        deadline = time.monotonic() + READY_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=5).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, f"{self.name} does not answer on port {self._port}"
+                time.sleep(0.1)
 
     def stop(self) -> None:
         """Stop it; its data stays."""

@@ -25,7 +25,7 @@ def spec(code: str, healthy: Callable[[], bool] = lambda: True, **more: object) 
     return Spec("fake", (sys.executable, "-c", code), probe, **more)  # pyright: ignore[reportArgumentType]
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
@@ -44,7 +44,7 @@ class Said:
         self._new.set()
 
     async def wait_for(self, part: str, times: int = 1) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while sum(part in line for line in self.lines) < times:
                 self._new.clear()
                 await self._new.wait()

@@ -62,7 +62,7 @@ def spec(state: Path, name: str, *, after_others: bool = False) -> Spec:
     return Spec(name, (sys.executable, "-c", NOTE_ENDS, name), probe, after_others=after_others)
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"

@@ -141,7 +141,7 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
 def until() -> Callable[..., Awaitable[None]]:
     """`await until(lambda: …)`: waits for what must come about, and fails if it does not in a long while."""
 
-    async def wait(holds: Callable[[], bool | Awaitable[bool]], limit_s: float = 20.0) -> None:
+    async def wait(holds: Callable[[], bool | Awaitable[bool]], limit_s: float = 60.0) -> None:
         end_s = time.monotonic() + limit_s
         while True:
             answer = holds()

@@ -68,7 +68,7 @@ def refused(verifier, token):
 
 def soon(judge, until=lambda judged: True, errors=(Unauthenticated, Unavailable)):
     """What `judge` answers once it does so as awaited; keys are fetched beside the test."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             if until(judged := judge()):

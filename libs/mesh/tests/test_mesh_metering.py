@@ -101,7 +101,7 @@ def at_once(charge):
 
 
 async def until(holds):
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while not await holds():
             await asyncio.sleep(0.02)
 

@@ -92,7 +92,7 @@ class Atlas:
 
     async def knows(self, *sources: str) -> None:
         """Wait until it has followed so far."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while {node.source for node in (await self.map()).nodes} != set(sources):
                 await asyncio.sleep(0.02)
 

@@ -116,7 +116,7 @@ async def regime(tmp_path: Path) -> AsyncIterator[FakeRegime]:
 
 async def until(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
     """The answer once it is as wanted: what travels as events arrives soon, not at once."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not enough(answer := await ask()):
             await asyncio.sleep(0.02)
     return answer

@@ -52,7 +52,7 @@ class House:
         """The bridge, for a test that hangs at most so long."""
         self.token("viewer")  # the key that verifies tokens
         async with (
-            asyncio.timeout(15),
+            asyncio.timeout(60),
             running(self.folder, BridgeSettings, build, clock=clock, grace_s=1.0, **settings),
         ):
             yield

@@ -18,6 +18,7 @@ from eil_bridge.endings import EXPIRED
 from eil_bridge.pipes import Pipe
 from eil_bridge.ring import Ring, Wish
 from eil_bridge.stream import WEBSOCKET
+from eil_mesh import metrics
 from eil_mesh.clock import MICROSECONDS, ManualClock
 from eil_mesh.event_log import EventLog
 from eil_mesh.identity import Principal
@@ -48,6 +49,11 @@ class Subscriptions:
 
     now: list[tuple[int, str]] = field(default_factory=list)
     ever: list[tuple[int, str]] = field(default_factory=list)
+
+    async def begun(self, clients: int = 1, journals: int = 2) -> None:
+        """Wait until so many clients are at the feed and it follows so many journals: what is written from here on they get."""
+        await until(lambda: (metrics.STREAM_CLIENTS._value.get(), len(self.now)) == (clients, journals))
+        await asyncio.sleep(0.1)
 
 
 @pytest.fixture
@@ -80,8 +86,7 @@ async def test_however_many_listen_each_journal_is_followed_once_and_only_while_
             tokens = [house.token("viewer", subject=f"s{n}", tenant=f"t{n % 3}") for n in range(12)]
             clients = [await stack.enter_async_context(house.stream(token, QUERY)) for token in tokens]
             sent = [await stack.enter_async_context(house.server_sent(token, QUERY)) for token in tokens]
-            await until(lambda: len(subscriptions.now) == 2)
-            await asyncio.sleep(0.1)
+            await subscriptions.begun(clients=24)
             for n in range(3):
                 await house.write("regime", SHIFTS, "dc", shift(n), tenant=f"t{n}")
             for n, client in enumerate(clients):
@@ -132,7 +137,7 @@ class Reader:
 @pytest.mark.parametrize("kept", [4096, 3], ids=["from the ring", "from the journals"])
 @pytest.mark.parametrize("linger_s", [60.0, 0.0], ids=["feed stays", "feed begins anew"])
 async def test_whoever_comes_back_with_its_last_id_misses_nothing_and_sees_nothing_twice(
-    house: Any, kept: int, linger_s: float
+    house: Any, subscriptions: Subscriptions, kept: int, linger_s: float
 ):
     chance, written = random.Random(5), dict[str, list[str]](regime=[], decision=[])
 
@@ -155,7 +160,7 @@ async def test_whoever_comes_back_with_its_last_id_misses_nothing_and_sees_nothi
     ):
         reader = Reader(house, house.token("viewer"))
         first = asyncio.create_task(reader.read(1))
-        await asyncio.sleep(1.0)
+        await subscriptions.begun()
         await write(0)
         await first
         number = 0
@@ -175,12 +180,12 @@ async def test_whoever_comes_back_with_its_last_id_misses_nothing_and_sees_nothi
         assert [number for of, _, number in reader.seen if of == service] == numbers, service
 
 
-async def test_a_client_resumes_after_the_bridge_was_started_anew(house: Any):
+async def test_a_client_resumes_after_the_bridge_was_started_anew(house: Any, subscriptions: Subscriptions):
     async with house.service("regime"), house.service("decision"):
         reader = Reader(house, house.token("viewer"))
         async with house.bridge():
             first = asyncio.create_task(reader.read(1))
-            await asyncio.sleep(1.0)
+            await subscriptions.begun()
             await house.write("regime", SHIFTS, "dc", shift(0))
             await first
         for number in range(1, 1200):  # more than one page of a journal
@@ -191,13 +196,15 @@ async def test_a_client_resumes_after_the_bridge_was_started_anew(house: Any):
     assert [int(number) for _, _, number in reader.seen] == list(range(1200))
 
 
-async def test_a_service_that_is_away_keeps_nobody_from_the_events_of_the_others(house: Any):
+async def test_a_service_that_is_away_keeps_nobody_from_the_events_of_the_others(
+    house: Any, subscriptions: Subscriptions
+):
     bearer = house.token("viewer")
     async with house.service("decision"), house.bridge():
         async with house.service("regime"):
             reader = Reader(house, bearer)
             first = asyncio.create_task(reader.read(1))
-            await asyncio.sleep(1.0)
+            await subscriptions.begun()
             await house.write("regime", SHIFTS, "dc", shift(0))
             await first
             await house.write("regime", SHIFTS, "dc", shift(1))
@@ -212,12 +219,12 @@ async def test_a_service_that_is_away_keeps_nobody_from_the_events_of_the_others
     assert [number for _, _, number in reader.seen] == ["0", "7", "1", "2"]
 
 
-async def test_an_id_from_before_a_journal_was_restored_is_refused_in_words(house: Any):
+async def test_an_id_from_before_a_journal_was_restored_is_refused_in_words(house: Any, subscriptions: Subscriptions):
     bearer = house.token("viewer")
     async with house.bridge():
         async with house.stream(bearer, QUERY) as websocket:
             async with house.service("regime"):
-                await asyncio.sleep(1.0)
+                await subscriptions.begun(journals=1)
                 for number in range(3):
                     await house.write("regime", SHIFTS, "dc", shift(number))
                 last_id = [json.loads(await websocket.recv()) for _ in range(3)][-1]["id"]
@@ -302,11 +309,13 @@ async def test_a_client_that_has_seen_more_than_the_feed_waits_for_it():
     ]
 
 
-async def slow_client(house: Any, query: str, bearer: str) -> tuple[list[dict[str, Any]], list[Any]]:
+async def slow_client(
+    house: Any, subscriptions: Subscriptions, query: str, bearer: str
+) -> tuple[list[dict[str, Any]], list[Any]]:
     """Messages of a client that reads nothing while 400 events of 20 kB are written; and the log."""
     with capture_logs() as logs:
         async with house.stream(bearer, query, max_queue=1, ping_interval=None) as websocket:
-            await asyncio.sleep(1.0)
+            await subscriptions.begun()
             for number in range(400):
                 await house.write("regime", SHIFTS, "dc", shift(number, 20_000))
             await asyncio.sleep(1.0)
@@ -317,10 +326,10 @@ async def slow_client(house: Any, query: str, bearer: str) -> tuple[list[dict[st
     return messages, logs
 
 
-async def test_a_slow_client_is_let_go_and_resumes_without_loss(house: Any):
+async def test_a_slow_client_is_let_go_and_resumes_without_loss(house: Any, subscriptions: Subscriptions):
     bearer = house.token("viewer")
     async with house.service("regime"), house.service("decision"), house.bridge(stream_events=10):
-        messages, logs = await slow_client(house, QUERY, bearer)
+        messages, logs = await slow_client(house, subscriptions, QUERY, bearer)
         *seen, ending = messages
         assert ending["error"]["details"][0]["reason"] == "TOO_SLOW"
         assert [log["reason"] for log in logs if log["event"] == "stream ends"] == ["TOO_SLOW"]
@@ -330,10 +339,10 @@ async def test_a_slow_client_is_let_go_and_resumes_without_loss(house: Any):
     assert [event["payload"]["id"] for event in seen] == [str(number) for number in range(400)]
 
 
-async def test_a_slow_client_may_skip_and_is_told_how_much(house: Any):
+async def test_a_slow_client_may_skip_and_is_told_how_much(house: Any, subscriptions: Subscriptions):
     bearer = house.token("viewer")
     async with house.service("regime"), house.service("decision"), house.bridge(stream_events=10):
-        messages, _ = await slow_client(house, f"{QUERY}&slow=skip", bearer)
+        messages, _ = await slow_client(house, subscriptions, f"{QUERY}&slow=skip", bearer)
     number, told = 0, 0
     for message, after in zip(messages, [*messages[1:], {}], strict=True):
         if "skipped" in message:
@@ -353,7 +362,7 @@ async def test_the_tenant_that_keeps_most_gives_way(house: Any, subscriptions: S
     quiet, loud = house.token("viewer", tenant="quiet"), house.token("viewer", tenant="loud")
     async with house.service("regime"), house.service("decision"), house.bridge(feed_bytes=100_000):
         async with house.stream(quiet, QUERY) as a, house.stream(loud, QUERY) as b:
-            await asyncio.sleep(1.0)
+            await subscriptions.begun(clients=2)
             await house.write("regime", SHIFTS, "dc", shift(0), tenant="quiet")
             first = json.loads(await a.recv())["id"]
             await house.write("regime", SHIFTS, "dc", shift(1), tenant="quiet")
@@ -363,6 +372,6 @@ async def test_the_tenant_that_keeps_most_gives_way(house: Any, subscriptions: S
         async with house.stream(quiet, f"{QUERY}&last_id={first}") as a:
             assert json.loads(await a.recv())["payload"]["id"] == "1"
         assert {who for _, who in subscriptions.ever} == {"bridge"}, "the ring had it still"
-        async with house.stream(loud, f"{QUERY}&last_id={first}") as b:
+        async with house.stream(loud, f"{QUERY}&last_id={first}", close_timeout=0.1) as b:  # the rest is not read
             assert json.loads(await b.recv())["payload"]["id"] == "0"
         assert {who for _, who in subscriptions.ever} == {"bridge", "user"}

@@ -82,7 +82,7 @@ async def test_a_scaled_object_follows_what_is_emitted(meshed, refused):
         listener = asyncio.create_task(listen())
         await world.mode("auto")
         await world.act(12, 10)
-        assert await asyncio.wait_for(pushed.get(), 5)
+        assert await asyncio.wait_for(pushed.get(), 30)
         assert (await keda.IsActive(OURS)).result
         assert await size(keda) == 10
 
@@ -93,13 +93,13 @@ async def test_a_scaled_object_follows_what_is_emitted(meshed, refused):
         assert (await keda.IsActive(OURS)).result
 
         await world.act(10, 9)
-        assert await asyncio.wait_for(pushed.get(), 5)
+        assert await asyncio.wait_for(pushed.get(), 30)
         assert await size(keda) == 9
         await world.act(9, 8, mode="advise")
         assert await size(keda) == 9, "advice moves nothing"
 
         await world.stop()
-        assert await asyncio.wait_for(pushed.get(), 5), "KEDA is told at once"
+        assert await asyncio.wait_for(pushed.get(), 30), "KEDA is told at once"
         assert await size(keda) == 10
         assert not (await world.act(10, 8)).emitted
         await world.release()

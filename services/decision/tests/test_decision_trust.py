@@ -28,7 +28,7 @@ def changed(before, after):
     return {table for table in after if after[table] != before.get(table)}
 
 
-async def until(holds, limit_s=10.0):
+async def until(holds, limit_s=60.0):
     async with asyncio.timeout(limit_s):
         while not holds():
             await asyncio.sleep(0.01)
