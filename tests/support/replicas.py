@@ -26,7 +26,7 @@ from eil_mesh.tls import channel_credentials
 from gateway_door import envoy, free_port
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-READY_S = 90.0
+READY_S = 240.0
 SERVING = health_pb2.HealthCheckResponse.SERVING
 A_RECORD, INTERNET = 1, 1
 SLOTS = 2
