@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 import grpc
 import pytest
 from eil_mesh.clock import Clock
+from eil_mesh.postgres import PostgresStore
 from eil_mesh.server import Mesh
 from eil_mesh.settings import MeshSettings
 from eil_mesh.status import DETAILS_KEY
-from eil_mesh.testing import metadata, running, token
+from eil_mesh.store import Store
+from eil_mesh.testing import metadata, postgres_schema, postgres_url, running, token
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2_grpc
 
@@ -23,6 +25,18 @@ def settings_class(service: str) -> type[MeshSettings]:
     """The smallest settings class of a service."""
     body = {"__annotations__": {"service": ClassVar[str]}, "__module__": __name__, "service": service}
     return type(f"{service.capitalize()}Settings", (MeshSettings,), body)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_either(request, tmp_path) -> Iterator[Callable[[str, Clock], Store]]:
+    """`open_either(schema, clock)` opens a store, and opens it anew, on either database."""
+    if request.param == "sqlite":
+        yield lambda schema, clock: Store(tmp_path / "facts.db", schema, clock)
+        return
+    if not postgres_url():
+        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
+    with postgres_schema() as name:
+        yield lambda schema, clock: PostgresStore(postgres_url(), name, schema, clock)
 
 
 @dataclass

@@ -12,10 +12,8 @@ from eil_mesh.clock import ManualClock
 from eil_mesh.errors import FailedPrecondition
 from eil_mesh.identity import Principal
 from eil_mesh.journal import entries, verify
-from eil_mesh.postgres import PostgresStore
 from eil_mesh.requests import remember
-from eil_mesh.store import Store, Tx
-from eil_mesh.testing import postgres_schema, postgres_url
+from eil_mesh.store import Tx
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS facts (what TEXT NOT NULL) STRICT;"
 TRANSFER = "/eil.economy.v1.EconomyService/Transfer"
@@ -24,19 +22,11 @@ TELEMETRY = "/eil.regime.v1.RegimeService/Sense"
 ANNA = Principal("anna", "acme", frozenset({"operator", "viewer"}), token=True)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request, tmp_path):
-    if request.param == "sqlite":
-        opened = Store(tmp_path / "facts.db", SCHEMA, ManualClock())
-        yield opened
-        opened.close()
-        return
-    if not postgres_url():
-        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
-    with postgres_schema() as name:
-        opened = PostgresStore(postgres_url(), name, SCHEMA, ManualClock())
-        yield opened
-        opened.close()
+@pytest.fixture
+def store(open_either):
+    opened = open_either(SCHEMA, ManualClock())
+    yield opened
+    opened.close()
 
 
 def call(method, principal=ANNA, **more):

@@ -8,9 +8,6 @@ from eil.events.v1 import event_log_pb2
 from eil_mesh import erasure
 from eil_mesh.clock import ManualClock
 from eil_mesh.journal import entries, verify
-from eil_mesh.postgres import PostgresStore
-from eil_mesh.store import Store
-from eil_mesh.testing import postgres_schema, postgres_url
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS facts (tenant TEXT NOT NULL, source TEXT NOT NULL, what TEXT NOT NULL);"
 
@@ -20,19 +17,11 @@ def clock():
     return ManualClock()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request, tmp_path, clock):
-    if request.param == "sqlite":
-        opened = Store(tmp_path / "facts.db", SCHEMA, clock)
-        yield opened
-        opened.close()
-        return
-    if not postgres_url():
-        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
-    with postgres_schema() as name:
-        opened = PostgresStore(postgres_url(), name, SCHEMA, clock)
-        yield opened
-        opened.close()
+@pytest.fixture
+def store(open_either, clock):
+    opened = open_either(SCHEMA, clock)
+    yield opened
+    opened.close()
 
 
 async def say(store, tenant, source, what):

@@ -11,11 +11,7 @@ from eil_mesh.event_log import SCHEMA
 from eil_mesh.feed import JOURNAL, Arrival, FeedLost, Lag, Reached
 from eil_mesh.follower import Follower
 from eil_mesh.journal import backlog, newest
-from eil_mesh.postgres import PostgresStore
-from eil_mesh.store import Store
-from eil_mesh.testing import postgres_schema, postgres_url
 
-NO_SERVER = "needs a PostgreSQL server: EIL_TEST_POSTGRES=postgresql://… make test"
 HEARD = "CREATE TABLE IF NOT EXISTS heard (name TEXT NOT NULL);"
 
 
@@ -49,19 +45,11 @@ def hear(tx, event):
     return "half of it" if event.payload == b"half" else None
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request, tmp_path):
-    if request.param == "sqlite":
-        store = Store(tmp_path / "own.db", SCHEMA + HEARD, SystemClock())
-        yield store
-        store.close()
-        return
-    if not postgres_url():
-        pytest.skip(NO_SERVER)
-    with postgres_schema() as schema:
-        store = PostgresStore(postgres_url(), schema, SCHEMA + HEARD, SystemClock())
-        yield store
-        store.close()
+@pytest.fixture
+def store(open_either):
+    opened = open_either(SCHEMA + HEARD, SystemClock())
+    yield opened
+    opened.close()
 
 
 def heard(store):

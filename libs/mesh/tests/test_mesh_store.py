@@ -15,10 +15,8 @@ from eil_mesh.clock import MICROSECONDS, ManualClock
 from eil_mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from eil_mesh.identity import Principal
 from eil_mesh.journal import entries, verify
-from eil_mesh.postgres import PostgresStore
 from eil_mesh.requests import KEEP_US, remember, replayed
 from eil_mesh.store import Store
-from eil_mesh.testing import postgres_schema, postgres_url
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, what TEXT NOT NULL UNIQUE) STRICT;"
 
@@ -35,16 +33,10 @@ def in_file(tmp_path, clock):
     opened.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def open_store(request, tmp_path, clock):
+@pytest.fixture
+def open_store(open_either, clock):
     """Opens the store, and opens it anew, on either database."""
-    if request.param == "sqlite":
-        yield lambda: Store(tmp_path / "facts.db", SCHEMA, clock)
-        return
-    if not postgres_url():
-        pytest.skip("no PostgreSQL server: set EIL_TEST_POSTGRES")
-    with postgres_schema() as name:
-        yield lambda: PostgresStore(postgres_url(), name, SCHEMA, clock)
+    return lambda: open_either(SCHEMA, clock)
 
 
 @pytest.fixture
