@@ -1,25 +1,16 @@
 """One whole mesh for the tests that cross services."""
 
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from support.mesh import RunningMesh, eil
+from support.mesh import RunningMesh, temporary_mesh
 from support.plant import stamps
 
 
 @pytest.fixture(scope="session")
 def mesh() -> Iterator[RunningMesh]:
-    with tempfile.TemporaryDirectory(prefix="eil-test-") as folder:
-        state = Path(folder) / "state"
-        eil("up", "--detach", "--state", str(state))
-        running = RunningMesh(state)
-        try:
-            yield running
-        finally:
-            running.close()
-            eil("down", "--state", str(state))
+    with temporary_mesh() as running:
+        yield running
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from eil.regime.v1 import regime_pb2
-from support.mesh import RunningMesh, eil
+from support.mesh import RunningMesh, temporary_mesh
 
 playwright = pytest.importorskip("playwright.async_api", reason="no playwright: `uv pip install playwright`")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
@@ -58,15 +58,8 @@ def site() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def open_mesh(site: int) -> Iterator[RunningMesh]:
     """A mesh whose door lets that page in."""
-    with tempfile.TemporaryDirectory(prefix="eil-test-") as folder:
-        state = Path(folder) / "state"
-        eil("up", "--detach", "--state", str(state), "--cors-origin", f"http://localhost:{site}")
-        running = RunningMesh(state)
-        try:
-            yield running
-        finally:
-            running.close()
-            eil("down", "--state", str(state))
+    with temporary_mesh("--cors-origin", f"http://localhost:{site}") as running:
+        yield running
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from eil_cli.door import DoorError
 from support.load import audited
-from support.mesh import RunningMesh, eil
+from support.mesh import running_mesh
 from support.plant import Plant
 
 HOUR_S = 3600.0
@@ -21,15 +21,9 @@ def jumping(tmp_path, monkeypatch):
     clock.write_text("0")
     monkeypatch.setenv("EIL_TEST_CLOCK", str(clock))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support/clock"))
-    state = tmp_path / "state"
-    eil("up", "--detach", "--state", str(state))
-    monkeypatch.delenv("PYTHONPATH")
-    mesh = RunningMesh(state)
-    try:
+    with running_mesh(tmp_path / "state") as mesh:
+        monkeypatch.delenv("PYTHONPATH")
         yield mesh, clock
-    finally:
-        mesh.close()
-        eil("down", "--state", str(state))
 
 
 def jump(clock: Path, ahead_s: float) -> None:

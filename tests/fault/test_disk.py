@@ -7,7 +7,7 @@ import time
 import pytest
 from eil_cli.door import DoorError
 from support.load import audited
-from support.mesh import RunningMesh, eil
+from support.mesh import running_mesh
 from support.plant import Plant
 
 SIZE = 24 * 1024 * 1024
@@ -28,10 +28,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_refuses_and_forgets_nothing(small_disk, stamp):
-    state = small_disk / "state"
-    eil("up", "--detach", "--state", str(state))
-    mesh = RunningMesh(state)
-    try:
+    with running_mesh(small_disk / "state") as mesh:
         door = mesh.door("operator", tenant="demo", subject="cramped")
         door.call("PUT", "/v1/sources/cramped", {"kind": "simulated"})
         plant = Plant(door, stamp, source="cramped", begin_s=-86400.0)
@@ -61,9 +58,6 @@ def test_a_full_disk_refuses_and_forgets_nothing(small_disk, stamp):
         plant.sense(5)
         assert plant.act()["prediction_id"]
         audited(mesh)
-    finally:
-        mesh.close()
-        eil("down", "--state", str(state))
 
 
 def fill(path) -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
@@ -22,7 +23,7 @@ import httpx
 import pytest
 from eil_mesh.services import SERVICES
 from support.load import Load, audited
-from support.mesh import RunningMesh, eil
+from support.mesh import RunningMesh, eil, running_mesh
 from support.servers import NAMES, Server, tools
 
 SOAK = os.environ.get("EIL_SOAK") == "1"
@@ -73,20 +74,13 @@ def distributed(servers, tmp_path_factory) -> Iterator[RunningMesh]:
         "EIL_ATLAS_OBJECTS_URL": "s3://eil-faults",
         "EIL_ATLAS_S3_ENDPOINT_URL": servers["s3"].address,
     }
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ |= environment
-    try:
-        boto3.client("s3", endpoint_url=servers["s3"].address).create_bucket(Bucket="eil-faults")
-        eil("up", "--detach", "--state", str(state), "--postgres", servers["postgres"].address)
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-    mesh = RunningMesh(state)
-    try:
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in environment.items():
+                patched.setenv(name, value)
+            boto3.client("s3", endpoint_url=servers["s3"].address).create_bucket(Bucket="eil-faults")
+            mesh = stack.enter_context(running_mesh(state, "--postgres", servers["postgres"].address))
         yield mesh
-    finally:
-        mesh.close()
-        eil("down", "--state", str(state))
 
 
 class Reader:

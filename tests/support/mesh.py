@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from eil_cli.door import Door
@@ -64,3 +67,25 @@ def eil(*arguments: str, check: bool = True, timeout_s: float = 120.0) -> subpro
     if check:
         assert done.returncode == 0, f"eil {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
     return done
+
+
+@contextmanager
+def running_mesh(state: Path, *options: str) -> Iterator[RunningMesh]:
+    """A mesh in a state folder, by `eil up` with these options; down at the end."""
+    eil("up", "--detach", "--state", str(state), *options)
+    mesh = RunningMesh(state)
+    try:
+        yield mesh
+    finally:
+        mesh.close()
+        eil("down", "--state", str(state))
+
+
+@contextmanager
+def temporary_mesh(*options: str) -> Iterator[RunningMesh]:
+    """The same, in a folder that goes with it; its path is short, as those of sockets must be."""
+    with (
+        tempfile.TemporaryDirectory(prefix="eil-test-") as folder,
+        running_mesh(Path(folder) / "state", *options) as mesh,
+    ):
+        yield mesh

@@ -1,11 +1,9 @@
 """A mesh of its own, which exports its traces, and one loop through it in one trace."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +11,7 @@ from eil_cli.door import Door
 from prometheus_client.parser import text_string_to_metric_families
 from support.agents import agent
 from support.collector import Collector, Span, collecting
-from support.mesh import RunningMesh, eil
+from support.mesh import RunningMesh, temporary_mesh
 from support.plant import Plant, stamps
 
 from .signals import EDGES, TRACE
@@ -78,16 +76,9 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="session")
 def traced(collector: Collector) -> Iterator[Traced]:
-    with tempfile.TemporaryDirectory(prefix="eil-test-") as folder:
-        state = Path(folder) / "state"
-        eil("up", "--detach", "--state", str(state), "--otlp", collector.address, "--traced", "0")
-        mesh = RunningMesh(state)
-        try:
-            loop(mesh)
-            time.sleep(12)  # followers say how far behind they are every ten seconds
-            wanted = {(edge.service, edge.span) for edge in EDGES}
-            spans = collector.await_spans(TRACE, lambda found: wanted <= {(one.service, one.name) for one in found})
-            yield Traced(mesh, spans, {name: totals(scrape(url)) for name, url in mesh.endpoint.metrics.items()})
-        finally:
-            mesh.close()
-            eil("down", "--state", str(state))
+    with temporary_mesh("--otlp", collector.address, "--traced", "0") as mesh:
+        loop(mesh)
+        time.sleep(12)  # followers say how far behind they are every ten seconds
+        wanted = {(edge.service, edge.span) for edge in EDGES}
+        spans = collector.await_spans(TRACE, lambda found: wanted <= {(one.service, one.name) for one in found})
+        yield Traced(mesh, spans, {name: totals(scrape(url)) for name, url in mesh.endpoint.metrics.items()})
